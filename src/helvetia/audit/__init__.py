@@ -1,0 +1,4 @@
+"""The append-only record of decisions and operator actions.
+
+Does not own what was decided; every package that decides writes here, in its own transaction.
+"""

@@ -1,0 +1,4 @@
+"""The background: ticks and jobs.
+
+Does not own what they do: schedule.py binds names to functions.
+"""

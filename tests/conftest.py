@@ -1,0 +1,45 @@
+"""Fixtures that every kind of test may ask for: a clock, a database, a Docker Engine."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from helvetia.database.enums import DATABASE_ENUMS
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import ManualClock
+from support.databases import cloned_database, running_server
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    with cloned_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, enums=DATABASE_ENUMS)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC))
+
+
+def missing(part: str, hint: str) -> None:
+    """Skip loudly, or fail where everything is required (CI)."""
+    message = f"{part} is not available: {hint}"
+    if os.environ.get("HELVETIA_REQUIRE_ALL") == "1":  # noqa: TID251 - tests may read their own switch
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,51 @@
+"""One embedded server and one migrated template per run; a fresh clone of it for each test."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import make_url
+
+from helvetia.database.embedded import start_embedded
+from helvetia.database.migrate import migrate
+
+TEMPLATE = "helvetia_template"
+
+
+def _with_database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """An embedded server with the template in it; yields the URL of its maintenance database."""
+    directory = Path(tempfile.mkdtemp(prefix="hv", dir="/tmp"))
+    directory.chmod(0o755)
+    server = start_embedded(directory / "pg")
+    try:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        migrate(_with_database(server.url, TEMPLATE))
+        yield server.url
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def cloned_database(server_url: str) -> Iterator[str]:
+    """A database of one test's own, dropped afterwards."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    try:
+        yield _with_database(server_url, name)
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
