@@ -56,6 +56,31 @@ class ServiceDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceChange:
+    """What a deploy changes; None leaves it as it is."""
+
+    image: str | None = None
+    command: Sequence[str] | None = None
+    env: Mapping[str, str] | None = None
+    memory_mb: int | None = None
+    cpu_cores: Decimal | None = None
+    replicas: int | None = None
+    volumes: Sequence[Volume] | None = None
+
+
+class ServiceStatus(StrEnum):
+    """What the engine last said of a service."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    HELD = "held"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A service as the ledger knows it: its definition, the wish, its active holds, and what the engine last said."""
 
@@ -66,12 +91,17 @@ class Service:
     holds: frozenset[HoldCause]
     revision: int
     restart_number: int
-    status: str
+    status: ServiceStatus
     status_code: str | None
     status_message: str | None
     status_at: datetime
     created_at: datetime
     deleted_at: datetime | None
+
+    @property
+    def generation(self) -> int:
+        """Grows with every deploy and every restart; a container of an older generation is replaced."""
+        return self.revision + self.restart_number
 
     @property
     def should_run(self) -> bool:
@@ -81,7 +111,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """What a host is asked to run: one replica of one revision of a service."""
+    """What a host is asked to run: one replica of one generation (`revision`) of a service."""
 
     account_id: AccountId
     service_id: ServiceId

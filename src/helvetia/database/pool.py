@@ -82,7 +82,7 @@ class Database:
         """
         token = _in_transaction.set(True)
         try:
-            async with self._pool.connection() as connection:
+            async with self._pool.connection() as connection, connection.transaction():
                 yield connection
         except (PoolTimeout, OperationalError) as error:
             raise DatabaseUnavailable from error

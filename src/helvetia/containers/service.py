@@ -1,0 +1,124 @@
+"""The use cases of services: each changes a wish, a definition or a hold in one transaction.
+
+Nothing here talks to an engine; the reconciler drives it there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from helvetia.accounts.store import lock_account
+from helvetia.containers import store
+from helvetia.containers.errors import ServiceHeld, ServiceNameTaken, ServiceNotFound
+from helvetia.containers.model import Admission, HoldCause, Service, ServiceChange, ServiceDefinition, Wish
+from helvetia.database.pool import Database, Transaction
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
+
+LIST_LIMIT_MAX = 100
+
+
+class ContainerService:
+    """Services of an account. Every change takes the account's row lock, so limits hold under any parallel use."""
+
+    def __init__(self, database: Database, clock: Clock, admission: Admission) -> None:
+        self._database = database
+        self._clock = clock
+        self._admission = admission
+
+    async def create_service(self, account_id: AccountId, definition: ServiceDefinition) -> Service:
+        """A new service, wished to run.
+
+        Raises:
+            LimitReached: the plan has no room for it.
+            ServiceNameTaken: the account has a service of this name.
+        """
+        service_id = new_service_id()
+        async with self._database.transaction() as tx:
+            await lock_account(tx, account_id)
+            await self._admission.admit(tx, account_id, definition, is_new=True)
+            if not await store.insert_service(tx, account_id, service_id, definition, self._clock.now()):
+                raise ServiceNameTaken
+            return await self._find(tx, account_id, service_id)
+
+    async def list_services(
+        self, account_id: AccountId, after: ServiceId | None = None, limit: int = LIST_LIMIT_MAX
+    ) -> Sequence[Service]:
+        async with self._database.transaction() as tx:
+            return await store.list_services(tx, account_id, after=after, limit=min(limit, LIST_LIMIT_MAX))
+
+    async def get_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
+        """Raises ServiceNotFound, also for another tenant's service."""
+        async with self._database.transaction() as tx:
+            return await self._find(tx, account_id, service_id)
+
+    async def change_service(self, account_id: AccountId, service_id: ServiceId, change: ServiceChange) -> Service:
+        """A deploy: the changed definition becomes the next revision and replaces what runs."""
+        async with self._database.transaction() as tx:
+            await lock_account(tx, account_id)
+            service = await self._find(tx, account_id, service_id)
+            changes = {f.name: v for f in fields(change) if (v := getattr(change, f.name)) is not None}
+            definition = replace(service.definition, **changes)
+            if definition == service.definition:
+                return service
+            await self._admission.admit(tx, account_id, definition, is_new=False)
+            is_deploy = replace(service.definition, replicas=definition.replicas) != definition
+            await store.save_definition(tx, service, definition, is_deploy=is_deploy, at=self._clock.now())
+            return await self._find(tx, account_id, service_id)
+
+    async def scale_service(self, account_id: AccountId, service_id: ServiceId, replicas: int) -> Service:
+        """Change the number of replicas; what runs and stays is not touched."""
+        return await self.change_service(account_id, service_id, ServiceChange(replicas=replicas))
+
+    async def start_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
+        """Wish it to run. Raises ServiceHeld while a hold is in force."""
+        return await self._wish(account_id, service_id, Wish.RUNNING, restarts=0)
+
+    async def stop_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
+        return await self._wish(account_id, service_id, Wish.STOPPED, restarts=0)
+
+    async def restart_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
+        """Replace what runs by new containers of the same revision."""
+        return await self._wish(account_id, service_id, Wish.RUNNING, restarts=1)
+
+    async def delete_service(self, account_id: AccountId, service_id: ServiceId) -> None:
+        """Stop it, remove its containers once they are metered, and its volumes; its usage stays."""
+        async with self._database.transaction() as tx:
+            await lock_account(tx, account_id)
+            service = await self._find(tx, account_id, service_id)
+            await store.mark_deleted(tx, service, self._clock.now())
+
+    async def place_hold(
+        self, account_id: AccountId, service_id: ServiceId, cause: HoldCause, *, reason: str, placed_by: str
+    ) -> Service:
+        """Stop it for a cause, leaving the owner's wish as it is."""
+        async with self._database.transaction() as tx:
+            await lock_account(tx, account_id)
+            service = await self._find(tx, account_id, service_id)
+            await store.place_hold(tx, service, cause, reason=reason, placed_by=placed_by, at=self._clock.now())
+            return await self._find(tx, account_id, service_id)
+
+    async def lift_hold(self, account_id: AccountId, service_id: ServiceId, cause: HoldCause) -> Service:
+        """Lift one cause's hold; it runs again if it is wished and no other cause holds it."""
+        async with self._database.transaction() as tx:
+            await lock_account(tx, account_id)
+            service = await self._find(tx, account_id, service_id)
+            await store.lift_hold(tx, service, cause, self._clock.now())
+            return await self._find(tx, account_id, service_id)
+
+    async def _wish(self, account_id: AccountId, service_id: ServiceId, wish: Wish, *, restarts: int) -> Service:
+        async with self._database.transaction() as tx:
+            await lock_account(tx, account_id)
+            service = await self._find(tx, account_id, service_id)
+            if wish is Wish.RUNNING:
+                if service.holds:
+                    raise ServiceHeld(causes=sorted(service.holds))
+                await self._admission.admit(tx, account_id, service.definition, is_new=False)
+            await store.save_wish(tx, service, wish, restarts=restarts, at=self._clock.now())
+            return await self._find(tx, account_id, service_id)
+
+    @staticmethod
+    async def _find(tx: Transaction, account_id: AccountId, service_id: ServiceId) -> Service:
+        service = await store.get_service(tx, account_id, service_id)
+        if service is None:
+            raise ServiceNotFound
+        return service
