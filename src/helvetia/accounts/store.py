@@ -1,0 +1,151 @@
+"""All SQL of accounts, users and memberships; a deleted account is nowhere to be found."""
+
+from datetime import datetime
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+
+from helvetia.accounts.errors import AccountNotFound, EmailTaken
+from helvetia.accounts.model import Account, AccountKind, Membership, Role, User
+from helvetia.database.pool import Transaction
+from helvetia.kernel.identity import AccountId
+
+_ACCOUNT = "a.account_id, a.kind, a.name, a.created_at"
+
+
+def _to_account(row: tuple[Any, ...]) -> Account:
+    account_id, kind, name, created_at = row
+    return Account(account_id=AccountId(account_id), kind=AccountKind(kind), name=name, created_at=created_at)
+
+
+def _to_user(row: tuple[Any, ...]) -> User:
+    return User(account_id=AccountId(row[0]), email=row[1])
+
+
+async def insert_account(tx: Transaction, account: Account) -> None:
+    await tx.execute(
+        "INSERT INTO accounts (account_id, kind, name, created_at) VALUES (%s, %s, %s, %s)",
+        (account.account_id, account.kind, account.name, account.created_at),
+    )
+
+
+async def insert_user(tx: Transaction, user: User, password_hash: str | None) -> None:
+    """Raises EmailTaken; addresses are compared without regard to case."""
+    try:
+        await tx.execute(
+            "INSERT INTO users (account_id, email, password_hash) VALUES (%s, %s, %s)",
+            (user.account_id, user.email, password_hash),
+        )
+    except UniqueViolation as error:
+        raise EmailTaken from error
+
+
+async def lock_account(tx: Transaction, account_id: AccountId) -> Account:
+    """The account, its row locked until the transaction ends: the lock of admission, reporting and sync.
+
+    Raises:
+        AccountNotFound
+    """
+    row = await (
+        await tx.execute(
+            f"SELECT {_ACCOUNT} FROM accounts a"
+            " WHERE a.account_id = %s AND a.deleted_at IS NULL FOR NO KEY UPDATE OF a",
+            (account_id,),
+        )
+    ).fetchone()
+    if row is None:
+        raise AccountNotFound
+    return _to_account(row)
+
+
+async def find_account(tx: Transaction, account_id: AccountId) -> Account | None:
+    cursor = await tx.execute(
+        f"SELECT {_ACCOUNT} FROM accounts a WHERE a.account_id = %s AND a.deleted_at IS NULL", (account_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_account(row)
+
+
+async def find_user(tx: Transaction, user_id: AccountId) -> User | None:
+    cursor = await tx.execute(
+        "SELECT u.account_id, u.email FROM users u JOIN accounts a USING (account_id)"
+        " WHERE u.account_id = %s AND a.deleted_at IS NULL",
+        (user_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_user(row)
+
+
+async def find_user_by_email(tx: Transaction, email: str) -> tuple[User, str | None] | None:
+    """The user of this address, whatever its case, with the hash of their password."""
+    cursor = await tx.execute(
+        "SELECT u.account_id, u.email, u.password_hash FROM users u JOIN accounts a USING (account_id)"
+        " WHERE lower(u.email) = lower(%s) AND a.deleted_at IS NULL",
+        (email,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else (_to_user(row[:2]), row[2])
+
+
+async def set_password_hash(tx: Transaction, user_id: AccountId, password_hash: str) -> None:
+    await tx.execute("UPDATE users SET password_hash = %s WHERE account_id = %s", (password_hash, user_id))
+
+
+async def upsert_membership(
+    tx: Transaction, account_id: AccountId, user_id: AccountId, role: Role, created_at: datetime
+) -> None:
+    await tx.execute(
+        "INSERT INTO memberships (account_id, user_id, role, created_at) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (account_id, user_id) DO UPDATE SET role = excluded.role",
+        (account_id, user_id, role, created_at),
+    )
+
+
+async def delete_membership(tx: Transaction, account_id: AccountId, user_id: AccountId) -> bool:
+    cursor = await tx.execute("DELETE FROM memberships WHERE account_id = %s AND user_id = %s", (account_id, user_id))
+    return cursor.rowcount == 1
+
+
+async def memberships_of(tx: Transaction, user_id: AccountId, limit: int) -> tuple[Membership, ...]:
+    """The user's own account first, then organizations by name."""
+    cursor = await tx.execute(
+        f"SELECT {_ACCOUNT}, m.role FROM memberships m JOIN accounts a USING (account_id)"
+        " WHERE m.user_id = %s AND a.deleted_at IS NULL"
+        " ORDER BY a.kind = 'organization', lower(a.name), a.account_id LIMIT %s",
+        (user_id, limit),
+    )
+    rows = await cursor.fetchall()
+    return tuple(Membership(account=_to_account(row[:4]), role=Role(row[4])) for row in rows)
+
+
+async def find_membership(tx: Transaction, account_id: AccountId, user_id: AccountId) -> Membership | None:
+    cursor = await tx.execute(
+        f"SELECT {_ACCOUNT}, m.role FROM memberships m JOIN accounts a USING (account_id)"
+        " WHERE m.account_id = %s AND m.user_id = %s AND a.deleted_at IS NULL",
+        (account_id, user_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Membership(account=_to_account(row[:4]), role=Role(row[4]))
+
+
+async def count_owners(tx: Transaction, account_id: AccountId) -> int:
+    cursor = await tx.execute(
+        "SELECT count(*) FROM memberships WHERE account_id = %s AND role = 'OWNER'", (account_id,)
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def count_organizations_owned(tx: Transaction, user_id: AccountId) -> int:
+    cursor = await tx.execute(
+        "SELECT count(*) FROM memberships m JOIN accounts a USING (account_id)"
+        " WHERE m.user_id = %s AND m.role = 'OWNER' AND a.kind = 'organization' AND a.deleted_at IS NULL",
+        (user_id,),
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def answer(tx: Transaction) -> None:
+    """The smallest question: does the database answer?"""
+    await tx.execute("SELECT 1 FROM installation LIMIT 1")

@@ -1,0 +1,34 @@
+"""All SQL of the audit record: rows are added and read, never changed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from helvetia.database.pool import Transaction
+from helvetia.kernel.identity import AccountId, new_id
+
+_INSERT = """
+    INSERT INTO audit_entries (account_id, audit_id, recorded_at, actor, action, reason, detail)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+async def record(
+    tx: Transaction,
+    *,
+    account_id: AccountId | None,
+    actor: str,
+    action: str,
+    reason: str | None = None,
+    detail: Mapping[str, object] | None = None,
+    at: datetime,
+) -> UUID:
+    """Write one entry in the caller's transaction, so that a decision and its record stand or fall together.
+
+    `actor` is `user:<id>`, `operator:<name>` or the name of a part; `detail` holds figures, never secrets.
+    """
+    audit_id = new_id()
+    await tx.execute(_INSERT, (account_id, audit_id, at, actor, action, reason, Jsonb(dict(detail or {}))))
+    return audit_id
