@@ -1,0 +1,50 @@
+"""``python -m stripe_sandbox --port N [--host H] [--state FILE] [--webhook URL --webhook-secret whsec_…]``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+import uvicorn
+
+from stripe_sandbox import API_VERSION
+from stripe_sandbox.app import Server
+from stripe_sandbox.store import Store
+
+_SHUTDOWN_S = 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stripe_sandbox", description=f"A local, stateful Stripe (API version {API_VERSION})."
+    )
+    parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: loopback only)")
+    parser.add_argument("--state", metavar="FILE", help="SQLite file that keeps all state (default: in memory)")
+    parser.add_argument("--webhook", metavar="URL", help="send every event of every account to this address")
+    parser.add_argument("--webhook-secret", metavar="whsec_…", help="the secret those events are signed with")
+    return parser
+
+
+def main() -> None:
+    """Run the server until SIGINT or SIGTERM."""
+    parser = _parser()
+    options = parser.parse_args()
+    if bool(options.webhook) != bool(options.webhook_secret):
+        parser.error("--webhook and --webhook-secret go together")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    webhook = (options.webhook, options.webhook_secret) if options.webhook else None
+    server = Server(Store(options.state), webhook)
+    uvicorn.run(
+        server.application(),
+        host=options.host,
+        port=options.port,
+        loop="uvloop",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""HTTP request → validated call → one transaction → answer. Every answer carries a Request-Id.
+
+An expected refusal is Stripe's envelope with its status; anything unexpected is a 500 ``api_error``. In both cases the
+work's transaction is rolled back whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from stripe_sandbox import API_VERSION
+from stripe_sandbox.context import Cause, Context
+from stripe_sandbox.credentials import read_key
+from stripe_sandbox.delivery import Deliverer
+from stripe_sandbox.documents import Call, Doc, random_text
+from stripe_sandbox.driver import Driver
+from stripe_sandbox.objects import account as accounts
+from stripe_sandbox.registry import all_kinds, build_router
+from stripe_sandbox.store import Store
+from stripe_sandbox.wire import idempotency
+from stripe_sandbox.wire.errors import BadRequest, NotFound, ServerFault, StripeError
+from stripe_sandbox.wire.expand import expand
+from stripe_sandbox.wire.forms import Raw, decode_form
+from stripe_sandbox.wire.idempotency import Answer
+from stripe_sandbox.wire.routing import Endpoint
+from stripe_sandbox.wire.schema import Integer, table
+
+MAX_BODY_BYTES = 1_000_000
+METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+_ADVANCE_PATH = "/_sandbox/clock/advance"
+_ADVANCE = table({"seconds": Integer(minimum=1), "to": Integer(minimum=1)})
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrival:
+    """One request after its transport was read."""
+
+    method: str
+    path: str
+    account: str
+    request_id: str
+    key: str | None
+    raw: dict[str, Raw]
+
+
+class Server:
+    """The API over one store."""
+
+    def __init__(self, store: Store, webhook: tuple[str, str] | None = None) -> None:
+        """Bind the API to a store; ``webhook`` is the (url, secret) every account gets as an endpoint."""
+        self._store = store
+        self._kinds = all_kinds()
+        self._router = build_router()
+        self._webhook = webhook
+        self._accounts: dict[str, str] = {}
+        self._in_flight: set[tuple[str, str]] = set()
+        self._driver = Driver(store, self._kinds)
+        self._deliverer = Deliverer(store, self._kinds)
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        routes = [
+            Route("/healthz", _healthz, methods=["GET"]),
+            Route("/{path:path}", self._answer, methods=METHODS),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        workers = [asyncio.create_task(worker.run()) for worker in (self._driver, self._deliverer)]
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self._store.close()
+
+    async def _answer(self, request: Request) -> Response:
+        request_id = "req_" + random_text(14)
+        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        try:
+            _check_version(request)
+            account = self._account(request)
+            answer = await self._reserved(request, account, request_id, key)
+        except StripeError as error:
+            answer = _refusal(error, request_id)
+        except Exception:
+            LOG.exception("request %s failed", request_id)
+            answer = _broken(request_id)
+        return _respond(answer, key)
+
+    def _account(self, request: Request) -> str:
+        secret_key = read_key(request.headers.get("authorization"))
+        known = self._accounts.get(secret_key)
+        if known is None:
+            with self._store.transaction():
+                known = accounts.find_account(self._store, secret_key) or accounts.open_account(self._store, secret_key)
+                if self._webhook:
+                    accounts.ensure_endpoint(self._store, self._kinds, known, self._webhook)
+            self._accounts[secret_key] = known
+        return known
+
+    async def _reserved(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
+        """Hold the idempotency key from the first header to the answer."""
+        if key is None:
+            return await self._handle(request, account, request_id, None)
+        idempotency.check_length(key)
+        if (account, key) in self._in_flight:
+            raise idempotency.in_flight(key)
+        self._in_flight.add((account, key))
+        try:
+            return await self._handle(request, account, request_id, key)
+        finally:
+            self._in_flight.discard((account, key))
+
+    async def _handle(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
+        raw = await _read_params(request)
+        path = request.url.path
+        arrival = _Arrival(method=request.method, path=path, account=account, request_id=request_id, key=key, raw=raw)
+        if path == _ADVANCE_PATH and request.method == "POST":
+            return await self._advance(arrival)
+        found = self._router.match(request.method, path)
+        if found is None:
+            raise _unrecognized(request.method, path)
+        digest = idempotency.fingerprint(arrival.method, path, raw)
+        if key and (kept := idempotency.recall(self._store, account, key, digest)):
+            return kept
+        endpoint, ids = found
+        params = endpoint.params.parse(raw, "") or {}
+        answer = self._execute(arrival, endpoint, (ids, params), digest)
+        self._afterwards(arrival)
+        return answer
+
+    def _afterwards(self, arrival: _Arrival) -> None:
+        if arrival.path.endswith("/advance"):
+            self._driver.wake()
+        if arrival.method == "DELETE" and arrival.path == "/_sandbox/account":
+            self._accounts = {key: name for key, name in self._accounts.items() if name != arrival.account}
+
+    def _execute(self, arrival: _Arrival, endpoint: Endpoint, what: tuple[tuple[str, ...], Doc], digest: str) -> Answer:
+        """Run the handler in one transaction; the answer of an idempotent request is kept with it."""
+        try:
+            with self._store.transaction():
+                answer = self._run(arrival, endpoint, what)
+                self._keep(arrival, digest, answer)
+        except StripeError as error:
+            answer = _refusal(error, arrival.request_id)
+        except Exception:
+            LOG.exception("request %s failed and was rolled back", arrival.request_id)
+            answer = _broken(arrival.request_id)
+        else:
+            return answer
+        with self._store.transaction():
+            self._keep(arrival, digest, answer)
+        return answer
+
+    def _run(self, arrival: _Arrival, endpoint: Endpoint, what: tuple[tuple[str, ...], Doc]) -> Answer:
+        ids, params = what
+        cause = Cause(request_id=arrival.request_id, idempotency_key=arrival.key)
+        ctx = Context(self._store, self._kinds, arrival.account, cause)
+        try:
+            shown = endpoint.handler(Call(ctx=ctx, ids=ids, params=params))
+            body = expand(ctx, shown, params.get("expand") or ())
+        except StripeError as error:
+            if not error.keeps_changes:
+                raise
+            return _refusal(error, arrival.request_id)
+        return Answer(status=200, body=_dump(body), request_id=arrival.request_id)
+
+    def _keep(self, arrival: _Arrival, digest: str, answer: Answer) -> None:
+        if arrival.key:
+            idempotency.keep(self._store, arrival.account, arrival.key, digest, answer)
+
+    async def _advance(self, arrival: _Arrival) -> Answer:
+        params: Doc = _ADVANCE.parse(arrival.raw, "") or {}
+        if ("seconds" in params) == ("to" in params):
+            raise BadRequest("Give either seconds or to.", param="seconds")
+        now_s = accounts.clock_answer(self._store, arrival.account)["now"]
+        target_s = params["to"] if "to" in params else now_s + params["seconds"]
+        if target_s < now_s:
+            raise BadRequest("The clock cannot go back.", param="to")
+        await self._driver.advance(arrival.account, target_s)
+        body = _dump(accounts.clock_answer(self._store, arrival.account))
+        return Answer(status=200, body=body, request_id=arrival.request_id)
+
+
+def _check_version(request: Request) -> None:
+    sent = request.headers.get("stripe-version", API_VERSION)
+    if sent != API_VERSION:
+        raise BadRequest(f"Invalid Stripe API version: {sent}. This sandbox speaks {API_VERSION} only.")
+
+
+async def _read_params(request: Request) -> dict[str, Raw]:
+    query = decode_form(request.url.query)
+    if request.method != "POST":
+        return query
+    body = await request.body()
+    if len(body) > MAX_BODY_BYTES:
+        raise BadRequest("The request body is too large.")
+    try:
+        return query | decode_form(body.decode())
+    except UnicodeDecodeError as error:
+        raise BadRequest("The request body is not valid UTF-8.") from error
+
+
+def _unrecognized(method: str, path: str) -> StripeError:
+    return NotFound(f"Unrecognized request URL ({method}: {path}).")
+
+
+def _refusal(error: StripeError, request_id: str) -> Answer:
+    return Answer(status=error.status, body=_dump(error.envelope()), request_id=request_id)
+
+
+def _broken(request_id: str) -> Answer:
+    return _refusal(ServerFault("An unexpected error occurred inside the sandbox; nothing was changed."), request_id)
+
+
+def _dump(body: Doc) -> str:
+    return json.dumps(body, separators=(",", ":"))
+
+
+def _respond(answer: Answer, key: str | None) -> Response:
+    headers = {"Request-Id": answer.request_id, "Stripe-Version": API_VERSION}
+    if key:
+        headers["Idempotency-Key"] = key
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if answer.status == 401:  # noqa: PLR2004 - HTTP
+        headers["WWW-Authenticate"] = 'Bearer realm="Stripe"'
+    return Response(answer.body, answer.status, headers, media_type="application/json")
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})

@@ -1,0 +1,112 @@
+"""Events → signed webhook requests, at least once and in no promised order.
+
+Stripe: ``Stripe-Signature: t=…,v1=HMAC-SHA256(secret, "{t}.{body}")``; any 2xx is success, redirects are failures;
+each try has a new signature of the same event. The days of real retries are shortened to minutes here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from stripe_sandbox.clock import wall_s
+from stripe_sandbox.context import Cause, Context
+from stripe_sandbox.documents import Kind
+from stripe_sandbox.store import Store
+
+POLL_S = 0.1
+TIMEOUT_S = 10
+AT_ONCE = 8
+RETRIES_AFTER_S = (1, 5, 30, 120, 600)
+_OK = range(200, 300)
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Delivery:
+    seq: int
+    account: str
+    event: str
+    endpoint: str
+    attempts: int
+
+
+def signature(secret: str, body: bytes, at_s: int) -> str:
+    """Return the value of the Stripe-Signature header."""
+    digest = hmac.new(secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at_s},v1={digest}"
+
+
+class Deliverer:
+    """The background sender of webhooks."""
+
+    def __init__(self, store: Store, kinds: Mapping[str, Kind]) -> None:
+        """Bind the sender to the store; nothing is sent until ``run``."""
+        self._store = store
+        self._kinds = kinds
+
+    async def run(self) -> None:
+        """Send what is due until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                due = self._due()
+                await asyncio.gather(*(self._deliver(session, delivery) for delivery in due))
+                if not due:
+                    await asyncio.sleep(POLL_S)
+
+    def _due(self) -> list[_Delivery]:
+        rows = self._store.rows(
+            "SELECT seq, account, event, endpoint, attempts FROM deliveries"
+            " WHERE next_at<=? ORDER BY next_at, seq LIMIT ?",
+            *(wall_s(), AT_ONCE),
+        )
+        return [_Delivery(**dict(row)) for row in rows]
+
+    async def _deliver(self, session: aiohttp.ClientSession, delivery: _Delivery) -> None:
+        event = self._store.get(delivery.account, "event", delivery.event)
+        endpoint = self._store.get(delivery.account, "webhook_endpoint", delivery.endpoint)
+        if event is None or endpoint is None or endpoint["status"] != "enabled":
+            self._finish(delivery, delivered=False)
+            return
+        body = json.dumps(event, indent=2).encode()
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": signature(endpoint["_secret"], body, wall_s()),
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        }
+        if await _post(session, endpoint["url"], body, headers):
+            self._finish(delivery, delivered=True)
+        elif delivery.attempts < len(RETRIES_AFTER_S):
+            self._put_off(delivery)
+        else:
+            self._finish(delivery, delivered=False)
+
+    def _put_off(self, delivery: _Delivery) -> None:
+        next_at = wall_s() + RETRIES_AFTER_S[delivery.attempts]
+        with self._store.transaction():
+            self._store.run("UPDATE deliveries SET attempts=attempts+1, next_at=? WHERE seq=?", next_at, delivery.seq)
+
+    def _finish(self, delivery: _Delivery, *, delivered: bool) -> None:
+        with self._store.transaction():
+            self._store.run("DELETE FROM deliveries WHERE seq=?", delivery.seq)
+            event = self._store.get(delivery.account, "event", delivery.event)
+            if delivered and event is not None:
+                ctx = Context(self._store, self._kinds, delivery.account, Cause())
+                ctx.write(event | {"pending_webhooks": max(event["pending_webhooks"] - 1, 0)})
+
+
+async def _post(session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]) -> bool:
+    try:
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            return answer.status in _OK
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        LOG.info("webhook to %s failed: %s", url, error)
+        return False

@@ -1,0 +1,149 @@
+"""Lines → a draft invoice of a subscription, and the figures that follow from its lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stripe_sandbox.context import Context
+from stripe_sandbox.documents import Doc, new_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a new invoice is for."""
+
+    reason: str
+    created_at: int
+    period: tuple[int, int]
+    lines: list[Doc]
+
+
+def new_draft(ctx: Context, subscription: Doc, plan: Plan) -> Doc:
+    """Store a draft invoice of the subscription, tell of it, and return its document."""
+    customer = ctx.get("customer", subscription["customer"])
+    invoice = (
+        _empty(ctx, subscription["currency"], plan)
+        | _of_customer(customer)
+        | {
+            "collection_method": subscription["collection_method"],
+            "description": None,
+            "parent": {
+                "type": "subscription_details",
+                "quote_details": None,
+                "subscription_details": {
+                    "metadata": dict(subscription["metadata"]),
+                    "subscription": subscription["id"],
+                    "subscription_proration_date": None,
+                },
+            },
+            "test_clock": subscription["test_clock"],
+        }
+    )
+    invoice["_lines"] = [line | {"invoice": invoice["id"]} for line in plan.lines]
+    total_up(invoice)
+    ctx.add(invoice, "invoice.created")
+    return invoice
+
+
+def total_up(invoice: Doc) -> None:
+    """Set the sums of a draft from its lines. Stripe: on drafts amount_due mirrors the total."""
+    total = sum(line["amount"] for line in invoice["_lines"])
+    for name in ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"):
+        invoice[name] = total
+    invoice["amount_due"] = invoice["amount_remaining"] = max(total, 0)
+
+
+def subscription_id(invoice: Doc) -> str | None:
+    """Return the subscription an invoice belongs to."""
+    details = (invoice["parent"] or {}).get("subscription_details") or {}
+    found: str | None = details.get("subscription")
+    return found
+
+
+def _of_customer(customer: Doc) -> Doc:
+    return {
+        "customer": customer["id"],
+        "customer_account": None,
+        "customer_address": customer["address"],
+        "customer_email": customer["email"],
+        "customer_name": customer["name"],
+        "customer_phone": customer["phone"],
+        "customer_shipping": customer["shipping"],
+        "customer_tax_exempt": customer["tax_exempt"],
+        "customer_tax_ids": [],
+        "starting_balance": customer["balance"],
+    }
+
+
+def _empty(ctx: Context, currency: str, plan: Plan) -> Doc:
+    return {
+        "id": new_id("in"),
+        "object": "invoice",
+        "account_country": "US",
+        "account_name": None,
+        "account_tax_ids": None,
+        "amount_due": 0,
+        "amount_overpaid": 0,
+        "amount_paid": 0,
+        "amount_paid_off_stripe": 0,
+        "amount_remaining": 0,
+        "amount_shipping": 0,
+        "application": None,
+        "attempt_count": 0,
+        "attempted": False,
+        "auto_advance": True,
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": False,
+            "liability": None,
+            "provider": None,
+            "status": None,
+        },
+        "automatically_finalizes_at": None,
+        "billing_reason": plan.reason,
+        "created": plan.created_at,
+        "currency": currency,
+        "custom_fields": None,
+        "default_payment_method": None,
+        "default_source": None,
+        "default_tax_rates": [],
+        "discounts": [],
+        "due_date": None,
+        "effective_at": None,
+        "ending_balance": None,
+        "footer": None,
+        "from_invoice": None,
+        "hosted_invoice_url": None,
+        "invoice_pdf": None,
+        "issuer": {"type": "self"},
+        "last_finalization_error": None,
+        "latest_revision": None,
+        "livemode": False,
+        "metadata": {},
+        "next_payment_attempt": None,
+        "number": None,
+        "on_behalf_of": None,
+        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+        "period_end": plan.period[1],
+        "period_start": plan.period[0],
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "receipt_number": None,
+        "rendering": None,
+        "shipping_cost": None,
+        "shipping_details": None,
+        "statement_descriptor": None,
+        "status": "draft",
+        "status_details": None,
+        "status_transitions": {
+            "finalized_at": None,
+            "marked_uncollectible_at": None,
+            "paid_at": None,
+            "voided_at": None,
+        },
+        "total_discount_amounts": [],
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+        "webhooks_delivered_at": None,
+        "_account": ctx.account,
+    }

@@ -1,0 +1,105 @@
+"""Draft invoice → open (or paid) invoice.
+
+Stripe: usage is read again for renewal invoices, the customer's balance is applied, the number is given, amounts are
+frozen, a PaymentIntent and an invoice payment come to be; nothing due means paid in the same step, and an amount
+below the smallest charge is carried over to the customer's balance.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from stripe_sandbox.context import Context
+from stripe_sandbox.documents import Doc
+from stripe_sandbox.engine import lines, settle, timers
+from stripe_sandbox.engine.draft import total_up
+from stripe_sandbox.engine.intents import new_intent
+from stripe_sandbox.wire.errors import BadRequest
+
+GRACE_S = 3600
+SMALLEST_CHARGE_MINOR = 50
+_REREAD = frozenset({"subscription_cycle"})
+
+
+def await_finalization(ctx: Context, invoice: Doc) -> None:
+    """Let a renewal draft lie for the grace period."""
+    due_at = invoice["created"] + GRACE_S
+    invoice["automatically_finalizes_at"] = invoice["next_payment_attempt"] = due_at
+    ctx.write(invoice)
+    timers.arm(ctx, invoice, "finalize", due_at)
+
+
+def finalize(ctx: Context, invoice_id: str) -> Doc:
+    """Finalize a draft and return the invoice document; payment is attempted by the caller."""
+    invoice = ctx.get("invoice", invoice_id)
+    if invoice["status"] != "draft":
+        message = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
+        raise BadRequest(message, code="invoice_not_editable")
+    timers.disarm(ctx, invoice_id, "finalize")
+    if invoice["billing_reason"] in _REREAD:
+        _reread_usage(ctx, invoice)
+    now_s = ctx.now(invoice["test_clock"])
+    invoice["automatically_finalizes_at"] = None
+    invoice["status"] = "open"
+    invoice["effective_at"] = now_s
+    invoice["status_transitions"]["finalized_at"] = now_s
+    _number(ctx, invoice)
+    _link(invoice)
+    _apply_balance(ctx, invoice)
+    if invoice["amount_due"] > 0:
+        new_intent(ctx, invoice)
+    ctx.write(invoice)
+    ctx.emit("invoice.finalized", ctx.shown(invoice))
+    if invoice["amount_due"] == 0:
+        settle.paid_without_charge(ctx, invoice)
+    return invoice
+
+
+def _reread_usage(ctx: Context, invoice: Doc) -> None:
+    """Usage that arrived while the invoice was a draft is billed."""
+    fresh = [_reread(ctx, invoice["customer"], line) for line in invoice["_lines"]]
+    if fresh != invoice["_lines"]:
+        invoice["_lines"] = fresh
+        total_up(invoice)
+        ctx.update(invoice, "invoice.updated")
+
+
+def _reread(ctx: Context, customer: str, line: Doc) -> Doc:
+    price = ctx.get("price", line["pricing"]["price_details"]["price"])
+    if not lines.is_metered(price):
+        return line
+    period = (line["period"]["start"], line["period"]["end"])
+    quantity = lines.measured(ctx, customer, price, period)
+    if quantity == Decimal(line["quantity_decimal"]):
+        return line
+    return lines.requantify(line, quantity, lines.describe(ctx, price, quantity))
+
+
+def _number(ctx: Context, invoice: Doc) -> None:
+    customer = ctx.get("customer", invoice["customer"])
+    sequence = customer["next_invoice_sequence"]
+    invoice["number"] = f"{customer['invoice_prefix']}-{sequence:04d}"
+    customer["next_invoice_sequence"] = sequence + 1
+    ctx.write(customer)
+
+
+def _link(invoice: Doc) -> None:
+    where = f"{invoice['_account']}/test_{invoice['id']}"
+    invoice["hosted_invoice_url"] = f"https://invoice.stripe.com/i/{where}?s=ap"
+    invoice["invoice_pdf"] = f"https://pay.stripe.com/invoice/{where}/pdf?s=ap"
+
+
+def _apply_balance(ctx: Context, invoice: Doc) -> None:
+    customer = ctx.get("customer", invoice["customer"])
+    starting = customer["balance"]
+    owed = invoice["total"] + starting
+    due = max(owed, 0)
+    if 0 < due < SMALLEST_CHARGE_MINOR:
+        due = 0
+        ending = owed
+    else:
+        ending = min(owed, 0)
+    invoice["starting_balance"], invoice["ending_balance"] = starting, ending
+    invoice["amount_due"] = invoice["amount_remaining"] = due
+    if ending != starting:
+        ctx.update(customer | {"balance": ending}, "customer.updated")

@@ -1,0 +1,46 @@
+"""A due timer → what it does. One table binds names to actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stripe_sandbox.context import Context
+from stripe_sandbox.engine import renew, settle, timers
+from stripe_sandbox.engine.collect import Attempt, collect
+from stripe_sandbox.engine.finalize import finalize
+from stripe_sandbox.engine.timers import Timer
+
+
+def fire(ctx: Context, timer: Timer) -> None:
+    """Carry out one due timer; it is gone afterwards unless the action set it anew."""
+    timers.disarm(ctx, timer.object_id, timer.name)
+    _ACTIONS[timer.name](ctx, timer.object_id)
+
+
+def _finalize(ctx: Context, invoice_id: str) -> None:
+    collect(ctx, finalize(ctx, invoice_id), Attempt())
+
+
+def _collect(ctx: Context, invoice_id: str) -> None:
+    collect(ctx, ctx.get("invoice", invoice_id), Attempt())
+
+
+def _expire(ctx: Context, subscription_id: str) -> None:
+    """Stripe: 23 hours after an unpaid creation the invoice is voided and the subscription expires."""
+    subscription = ctx.get("subscription", subscription_id)
+    if subscription["status"] != "incomplete":
+        return
+    invoice = ctx.get("invoice", subscription["latest_invoice"])
+    if invoice["status"] == "open":
+        settle.void(ctx, invoice)
+    timers.disarm(ctx, subscription_id)
+    now_s = ctx.now(subscription["test_clock"])
+    ctx.update(subscription | {"status": "incomplete_expired", "ended_at": now_s}, settle.SUBSCRIPTION_UPDATED)
+
+
+_ACTIONS: dict[str, Callable[[Context, str], None]] = {
+    "boundary": renew.cross_boundary,
+    "collect": _collect,
+    "expire": _expire,
+    "finalize": _finalize,
+}

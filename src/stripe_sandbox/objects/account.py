@@ -1,0 +1,118 @@
+"""The account behind a secret key, and the sandbox's own controls over it (paths under ``/_sandbox``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from stripe_sandbox import clock
+from stripe_sandbox.context import Cause, Context
+from stripe_sandbox.documents import Call, Doc, Kind, public, random_text
+from stripe_sandbox.engine import dun
+from stripe_sandbox.objects.webhook_endpoint import new_endpoint
+from stripe_sandbox.store import Store
+from stripe_sandbox.wire.routing import Endpoint
+from stripe_sandbox.wire.schema import Choice, table
+
+KIND = Kind(name="account", label="account")
+_TAIL_LENGTH = 16
+
+
+def find_account(store: Store, secret_key: str) -> str | None:
+    """Return the id of the account that belongs to a key."""
+    row = store.row("SELECT id FROM accounts WHERE key_hash=?", _hash(secret_key))
+    return None if row is None else str(row["id"])
+
+
+def open_account(store: Store, secret_key: str) -> str:
+    """Create the account of a key that is used for the first time."""
+    account_id = "acct_" + random_text(_TAIL_LENGTH)
+    store.run(
+        "INSERT INTO accounts (id, key_hash, offset_s, body) VALUES (?,?,0,?)",
+        *(account_id, _hash(secret_key), json.dumps(_account(account_id))),
+    )
+    return account_id
+
+
+def ensure_endpoint(store: Store, kinds: dict[str, Kind], account: str, webhook: tuple[str, str]) -> None:
+    """Give an account the webhook endpoint of the command line, unless it has one of that address."""
+    ctx = Context(store, kinds, account, Cause())
+    url, secret = webhook
+    if not store.rows(
+        "SELECT 1 FROM objects WHERE account=? AND kind='webhook_endpoint' AND json_extract(body,'$.url')=?",
+        *(account, url),
+    ):
+        ctx.write(new_endpoint({"url": url, "enabled_events": ["*"]}, secret, ctx.now()))
+
+
+def _hash(secret_key: str) -> str:
+    return hashlib.sha256(secret_key.encode()).hexdigest()
+
+
+def _account(account_id: str) -> Doc:
+    return {
+        "id": account_id,
+        "object": "account",
+        "business_profile": None,
+        "business_type": None,
+        "capabilities": {"card_payments": "active", "transfers": "active"},
+        "charges_enabled": True,
+        "country": "US",
+        "created": clock.wall_s(),
+        "default_currency": "usd",
+        "details_submitted": True,
+        "email": None,
+        "metadata": {},
+        "payouts_enabled": True,
+        "settings": {"dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"}, "payments": {}},
+        "type": "standard",
+    }
+
+
+def _body(ctx: Context) -> Doc:
+    row = ctx.store.row("SELECT body FROM accounts WHERE id=?", ctx.account)
+    body: Doc = json.loads(row["body"]) if row else {}
+    return body
+
+
+def _get(call: Call) -> Doc:
+    return public(_body(call.ctx))
+
+
+def _forget(call: Call) -> Doc:
+    call.ctx.store.forget_account(call.ctx.account)
+    return {"id": call.ctx.account, "object": "account", "deleted": True}
+
+
+def _read_clock(call: Call) -> Doc:
+    return clock_answer(call.ctx.store, call.ctx.account)
+
+
+def clock_answer(store: Store, account: str) -> Doc:
+    """Return what the clock endpoints answer."""
+    now_s = clock.account_now_s(store, account)
+    return {"object": "sandbox.clock", "now": now_s, "offset_seconds": clock.offset_s(store, account)}
+
+
+def _set_dunning(call: Call) -> Doc:
+    body = _body(call.ctx) | {"_dunning_outcome": call.params["outcome"]}
+    call.ctx.store.run("UPDATE accounts SET body=? WHERE id=?", json.dumps(body), call.ctx.account)
+    return {"object": "sandbox.dunning", "outcome": dun.outcome(call.ctx)}
+
+
+def _meter_faults(call: Call) -> Doc:
+    rows = call.ctx.store.rows(
+        "SELECT event_name, identifier, fault, timestamp, received_at FROM meter_events"
+        " WHERE account=? AND fault IS NOT NULL ORDER BY seq DESC LIMIT 1000",
+        call.ctx.account,
+    )
+    return {"object": "list", "data": [dict(row) for row in rows], "has_more": False, "url": "/_sandbox/meter_faults"}
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/v1/account", table(), _get),
+    Endpoint("DELETE", "/_sandbox/account", table(), _forget),
+    Endpoint("GET", "/_sandbox/clock", table(), _read_clock),
+    Endpoint("GET", "/_sandbox/meter_faults", table(), _meter_faults),
+    Endpoint("POST", "/_sandbox/dunning", table({"outcome": Choice(words=dun.OUTCOMES)}, ("outcome",)), _set_dunning),
+)

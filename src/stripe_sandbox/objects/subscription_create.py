@@ -1,0 +1,212 @@
+"""Creating a subscription: its first period, its first invoice, and how payment of that decides its status.
+
+Stripe: the first invoice bills licensed items only and is finalized and attempted inside the call; with only metered
+items there is none. ``allow_incomplete`` leaves a declined creation incomplete for 23 h, ``default_incomplete`` never
+charges in the call, ``error_if_incomplete`` saves nothing on a decline.
+"""
+
+from __future__ import annotations
+
+from stripe_sandbox.clock import HOUR_S
+from stripe_sandbox.context import Context
+from stripe_sandbox.documents import Call, Doc, Params, new_id
+from stripe_sandbox.engine import lines, timers
+from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
+from stripe_sandbox.engine.draft import Plan, new_draft
+from stripe_sandbox.engine.finalize import finalize
+from stripe_sandbox.engine.periods import next_boundary
+from stripe_sandbox.engine.renew import ENDED, arm_boundary
+from stripe_sandbox.objects import payment_method
+from stripe_sandbox.objects.subscription_item import new_item
+from stripe_sandbox.objects.subscription_params import CREATE, cancel_at_of, price_for
+from stripe_sandbox.store import Page
+from stripe_sandbox.wire.errors import BadRequest, NotFound, missing_param, not_simulated
+
+__all__ = ["CREATE", "create"]
+INCOMPLETE_S = 23 * HOUR_S
+_MAX_ON_TEST_CLOCK = 3
+
+
+def create(call: Call) -> Doc:
+    """Create a subscription and pay (or leave open) its first invoice."""
+    ctx, sent = call.ctx, call.params
+    customer = _customer(ctx, sent)
+    prices = _prices(ctx, sent)
+    behavior = sent.get("payment_behavior", "allow_incomplete")
+    if behavior == "pending_if_incomplete":
+        raise BadRequest("payment_behavior=pending_if_incomplete is for updates only.", param="payment_behavior")
+    method = sent.get("default_payment_method")
+    if method:
+        payment_method.check_owner(ctx, method, customer["id"], "default_payment_method")
+    subscription = _new(ctx, customer, sent, prices[0]["currency"])
+    _set_currency(ctx, customer, subscription["currency"])
+    ctx.write(subscription)
+    items = _add_items(ctx, subscription, sent["items"], prices)
+    subscription["cancel_at"] = cancel_at_of(sent, items, subscription["created"])
+    _note_cancellation(subscription)
+    ctx.write(subscription)
+    _first_invoice(ctx, subscription, items, behavior)
+    subscription = ctx.get("subscription", subscription["id"])
+    subscription.pop("_new")
+    arm_boundary(ctx, subscription)
+    return ctx.add(subscription, "customer.subscription.created")
+
+
+def _customer(ctx: Context, sent: Params) -> Doc:
+    """Stripe: an unknown customer is a 404 here, although it is a body parameter."""
+    if "customer" not in sent:
+        raise missing_param("customer")
+    customer = ctx.find("customer", sent["customer"])
+    if customer is None or customer.get("deleted"):
+        raise NotFound(f"No such customer: '{sent['customer']}'", code="resource_missing", param="customer")
+    if customer["test_clock"]:
+        page = Page(kind="subscription", conditions=("customer=?",), arguments=(customer["id"],))
+        live = [found for found in ctx.select(page) if found["status"] not in ENDED]
+        if len(live) >= _MAX_ON_TEST_CLOCK:
+            raise BadRequest(
+                f"A customer of a test clock can have at most {_MAX_ON_TEST_CLOCK} subscriptions.",
+                code="customer_max_subscriptions",
+            )
+    return customer
+
+
+def _prices(ctx: Context, sent: Params) -> list[Doc]:
+    if not sent.get("items"):
+        raise missing_param("items")
+    prices = [price_for(ctx, item, index) for index, item in enumerate(sent["items"])]
+    first = prices[0]
+    if len({price["id"] for price in prices}) < len(prices):
+        raise BadRequest("Subscription items cannot have the same price twice.", param="plan")
+    if len({price["currency"] for price in prices}) > 1:
+        raise BadRequest("All prices of a subscription must have the same currency.", param="items")
+    if str(sent.get("currency", first["currency"])).lower() != first["currency"]:
+        raise BadRequest("The prices are not in the given currency.", param="currency")
+    rhythms = {(price["recurring"]["interval"], price["recurring"]["interval_count"]) for price in prices}
+    if len(rhythms) > 1:
+        raise not_simulated("subscriptions with mixed intervals", "items")
+    return prices
+
+
+def _set_currency(ctx: Context, customer: Doc, currency: str) -> None:
+    """Stripe: a customer's currency is set by the first subscription and then fixed."""
+    if customer["currency"] is None:
+        ctx.update(ctx.get("customer", customer["id"]) | {"currency": currency}, "customer.updated")
+    elif customer["currency"] != currency:
+        raise BadRequest(
+            f"You cannot combine currencies on a single customer; this one is billed in {customer['currency']}.",
+            param="currency",
+        )
+
+
+def _add_items(ctx: Context, subscription: Doc, sent: list[Params], prices: list[Doc]) -> list[Doc]:
+    recurring = prices[0]["recurring"]
+    start_at = subscription["created"]
+    end_at = next_boundary(start_at, recurring["interval"], recurring["interval_count"], start_at)
+    items = [new_item(subscription, price, item, (start_at, end_at)) for item, price in zip(sent, prices, strict=True)]
+    for item in items:
+        ctx.write(item)
+    return items
+
+
+def _note_cancellation(subscription: Doc) -> None:
+    if subscription["cancel_at"] is not None:
+        subscription["canceled_at"] = subscription["created"]
+        subscription["cancellation_details"]["reason"] = "cancellation_requested"
+
+
+def _first_invoice(ctx: Context, subscription: Doc, items: list[Doc], behavior: str) -> None:
+    billed = _licensed_lines(ctx, items)
+    if not billed:
+        return
+    now_s = subscription["created"]
+    plan = Plan(reason="subscription_create", created_at=now_s, period=(now_s, now_s), lines=billed)
+    invoice = new_draft(ctx, subscription, plan)
+    subscription |= {"latest_invoice": invoice["id"], "status": "incomplete"}
+    ctx.write(subscription)
+    invoice = finalize(ctx, invoice["id"])
+    if invoice["status"] == "paid":
+        ctx.write(ctx.get("subscription", subscription["id"]) | {"status": "active"})
+        return
+    if behavior != "default_incomplete":
+        _pay_first(ctx, invoice, behavior)
+    current = ctx.get("subscription", subscription["id"])
+    if current["status"] == "incomplete":
+        timers.arm(ctx, current, "expire", now_s + INCOMPLETE_S)
+
+
+def _pay_first(ctx: Context, invoice: Doc, behavior: str) -> None:
+    if payment_method_id(ctx, invoice) is None:
+        raise BadRequest(
+            "This customer has no attached payment source or default payment method. Add one and make it the"
+            " default, or create the subscription with payment_behavior=default_incomplete.",
+            code="resource_missing",
+        )
+    refusal = collect(ctx, invoice, Attempt())
+    if refusal is not None and behavior == "error_if_incomplete":
+        if refusal.code == "authentication_required":
+            refusal.code = "subscription_payment_intent_requires_action"
+        raise refusal
+
+
+def _licensed_lines(ctx: Context, items: list[Doc]) -> list[Doc]:
+    priced = [(item, ctx.get("price", item["price"])) for item in items]
+    return [lines.licensed_line(ctx, item, price) for item, price in priced if not lines.is_metered(price)]
+
+
+def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:
+    now_s = ctx.now(customer["test_clock"])
+    return {
+        "id": new_id("sub"),
+        "object": "subscription",
+        "application": None,
+        "application_fee_percent": None,
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "billing_cycle_anchor": now_s,
+        "billing_cycle_anchor_config": None,
+        "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}, "updated_at": None},
+        "billing_schedules": [],
+        "billing_thresholds": None,
+        "cancel_at": None,
+        "cancel_at_period_end": sent.get("cancel_at_period_end", False),
+        "canceled_at": None,
+        "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
+        "collection_method": "charge_automatically",
+        "created": now_s,
+        "currency": currency,
+        "customer": customer["id"],
+        "customer_account": None,
+        "days_until_due": None,
+        "default_payment_method": sent.get("default_payment_method"),
+        "default_source": None,
+        "default_tax_rates": [],
+        "description": sent.get("description"),
+        "discounts": [],
+        "ended_at": None,
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "latest_invoice": None,
+        "livemode": False,
+        "managed_payments": None,
+        "metadata": sent.get("metadata") or {},
+        "next_pending_invoice_item_invoice": None,
+        "on_behalf_of": None,
+        "pause_collection": None,
+        "payment_settings": {
+            "payment_method_options": None,
+            "payment_method_types": None,
+            "save_default_payment_method": "off",
+        }
+        | (sent.get("payment_settings") or {}),
+        "pending_invoice_item_interval": None,
+        "pending_setup_intent": None,
+        "pending_update": None,
+        "schedule": None,
+        "start_date": now_s,
+        "status": "active",
+        "status_details": None,
+        "test_clock": customer["test_clock"],
+        "transfer_data": None,
+        "trial_end": None,
+        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_start": None,
+        "_new": True,
+    }

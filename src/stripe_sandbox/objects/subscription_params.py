@@ -1,0 +1,148 @@
+"""What callers may send about a subscription, and the checks that creating and updating share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stripe_sandbox.context import Context
+from stripe_sandbox.documents import Doc, Params
+from stripe_sandbox.wire.errors import BadRequest, missing_param
+from stripe_sandbox.wire.schema import (
+    ANYTHING,
+    Array,
+    Boolean,
+    Choice,
+    Either,
+    Hash,
+    Integer,
+    Metadata,
+    NotSimulated,
+    Text,
+    Type,
+    table,
+)
+
+MAX_ITEMS = 20
+_MAX_QUANTITY = 999_999_999
+_FEEDBACK = (
+    "customer_service",
+    "low_quality",
+    "missing_features",
+    "other",
+    "switched_service",
+    "too_complex",
+    "too_expensive",
+    "unused",
+)
+CANCELLATION = Hash(
+    fields={"comment": ANYTHING, "feedback": Choice(words=_FEEDBACK, clearable=True), "feedback_option": ANYTHING}
+)
+CANCEL_WORDS = ("min_period_end", "max_period_end", "max_billed_until")
+PAYMENT_BEHAVIORS = ("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete")
+_PAYMENT_SETTINGS = Hash(
+    fields={
+        "payment_method_options": NotSimulated(("",)),
+        "payment_method_types": Array(Text(), clearable=True),
+        "save_default_payment_method": Choice(words=("off", "on_subscription")),
+    }
+)
+_DISABLED = Hash(fields={"enabled": NotSimulated(("false",)), "liability": NotSimulated()})
+_REFUSED = (
+    "add_invoice_items",
+    "application_fee_percent",
+    "billing_cycle_anchor_config",
+    "billing_thresholds",
+    "days_until_due",
+    "default_source",
+    "default_tax_rates",
+    "discounts",
+    "invoice_settings",
+    "on_behalf_of",
+    "pending_invoice_item_interval",
+    "transfer_data",
+    "trial_end",
+    "trial_settings",
+)
+ITEM_FIELDS: dict[str, Type] = {
+    "billing_thresholds": NotSimulated(("",)),
+    "discounts": NotSimulated(("",)),
+    "metadata": Metadata(),
+    "price": Text(),
+    "price_data": NotSimulated(),
+    "quantity": Integer(minimum=0, maximum=_MAX_QUANTITY),
+    "tax_rates": NotSimulated(("",)),
+}
+SHARED: dict[str, Type] = {
+    **dict.fromkeys(_REFUSED, NotSimulated(("",))),
+    "automatic_tax": _DISABLED,
+    "cancel_at": Either((*CANCEL_WORDS, ""), Integer(minimum=1)),
+    "cancel_at_period_end": Boolean(),
+    "collection_method": NotSimulated(("charge_automatically",)),
+    "default_payment_method": Text(clearable=True),
+    "description": Text(max_length=500, clearable=True),
+    "metadata": Metadata(),
+    "off_session": Boolean(),
+    "payment_behavior": Choice(words=PAYMENT_BEHAVIORS),
+    "payment_settings": _PAYMENT_SETTINGS,
+    "proration_behavior": Choice(words=("always_invoice", "create_prorations", "none")),
+}
+_BILLING_MODE = Hash(
+    fields={
+        "type": NotSimulated(("flexible",)),
+        "flexible": Hash(fields={"proration_discounts": NotSimulated(("included",))}),
+    },
+    required=("type",),
+)
+_ONLY_AT_CREATION: Mapping[str, Type] = {
+    "backdate_start_date": NotSimulated(),
+    "billing_cycle_anchor": NotSimulated(),
+    "billing_mode": _BILLING_MODE,
+    "currency": Text(pattern=r"[A-Za-z]{3}"),
+    "customer": Text(),
+    "items": Array(Hash(fields=ITEM_FIELDS), MAX_ITEMS),
+    "trial_from_plan": NotSimulated(("false",)),
+    "trial_period_days": NotSimulated(),
+}
+CREATE = table({**SHARED, **_ONLY_AT_CREATION})
+
+
+def price_for(ctx: Context, item: Params, index: int) -> Doc:
+    """Return the price of a sent item, refusing what cannot be subscribed to."""
+    where = f"items[{index}]"
+    if "price" not in item:
+        raise missing_param(f"{where}[price]")
+    price = ctx.get("price", item["price"], f"{where}[price]")
+    if not price["active"]:
+        raise BadRequest(f"The price {price['id']} is inactive.", param=f"{where}[price]")
+    if price["recurring"] is None:
+        raise BadRequest("A one-time price cannot be an item of a subscription.", param=f"{where}[price]")
+    if price["recurring"]["usage_type"] == "metered":
+        if "quantity" in item:
+            raise BadRequest(
+                f"A quantity cannot be given for a price with usage_type metered. Remove it from {where}.",
+                param=f"{where}[quantity]",
+            )
+        if ctx.get("billing.meter", price["recurring"]["meter"])["status"] != "active":
+            raise BadRequest(f"The meter of price {price['id']} is inactive.", param=f"{where}[price]")
+    return price
+
+
+def cancel_at_of(sent: Params, items: list[Doc], now_s: int) -> int | None:
+    """Return when the subscription is to end, from either of the two ways to ask for it."""
+    ends = [item["current_period_end"] for item in items]
+    if sent.get("cancel_at_period_end"):
+        if sent.get("cancel_at"):
+            raise BadRequest(
+                "You may only give one of these parameters: cancel_at, cancel_at_period_end.",
+                code="parameters_exclusive",
+                param="cancel_at",
+            )
+        return int(max(ends))
+    wanted = sent.get("cancel_at")
+    if not wanted:
+        return None
+    if isinstance(wanted, str):
+        return int(min(ends) if wanted == "min_period_end" else max(ends))
+    if wanted <= now_s:
+        raise BadRequest("cancel_at must be in the future.", param="cancel_at")
+    return int(wanted)

@@ -1,0 +1,66 @@
+"""All kinds of objects and all endpoints, gathered in one place."""
+
+from __future__ import annotations
+
+from stripe_sandbox.documents import Kind
+from stripe_sandbox.objects import (
+    account,
+    customer,
+    event,
+    invoice,
+    meter,
+    meter_event,
+    payment,
+    payment_method,
+    price,
+    product,
+    subscription,
+    subscription_item,
+    test_clock,
+    webhook_endpoint,
+)
+from stripe_sandbox.wire.routing import Router
+
+_MODULES = (
+    account,
+    customer,
+    event,
+    invoice,
+    meter,
+    meter_event,
+    payment,
+    payment_method,
+    price,
+    product,
+    subscription,
+    subscription_item,
+    test_clock,
+    webhook_endpoint,
+)
+_KINDS = (
+    customer.KIND,
+    event.KIND,
+    invoice.KIND,
+    invoice.LINE_KIND,
+    meter.KIND,
+    payment.CHARGE_KIND,
+    payment.INTENT_KIND,
+    payment.INVOICE_PAYMENT_KIND,
+    payment_method.KIND,
+    price.KIND,
+    product.KIND,
+    subscription.KIND,
+    subscription_item.KIND,
+    test_clock.KIND,
+    webhook_endpoint.KIND,
+)
+
+
+def all_kinds() -> dict[str, Kind]:
+    """Return every stored kind by its ``object`` word."""
+    return {kind.name: kind for kind in _KINDS}
+
+
+def build_router() -> Router:
+    """Return the router over every endpoint."""
+    return Router(endpoint for module in _MODULES for endpoint in module.ENDPOINTS)
