@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+UV := .tools/bin/uv
+RUN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup run test test-full check bench
+
+help: ## show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@python3 -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+
+.venv/.synced: $(UV) pyproject.toml uv.lock
+	@UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --quiet --python python3
+	@touch $@
+
+setup: .venv/.synced ## set up .venv from the lock file
+
+run: setup ## run everything: database, Stripe sandbox, API, dashboard, worker (honours PORT)
+	@exec $(RUN)/helvetia up
+
+test: setup ## run the test suite
+	$(RUN)/python -m pytest -q
+
+test-full: setup ## run the same tests with their full N; writes the table into docs/reliability.md
+	HELVETIA_FULL=1 $(RUN)/python -m pytest -q
+	$(RUN)/python tests/support/write_reliability_table.py
+
+check: setup ## format, lint, types, imports, unit tests
+	$(RUN)/ruff format --check src tests migrations
+	$(RUN)/ruff check src tests migrations
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	$(RUN)/python -m pytest -q tests/unit tests/architecture
+
+bench: setup ## measure; writes docs/benchmarks.md and build/bench.json
+	$(RUN)/helvetia bench

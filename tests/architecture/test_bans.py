@@ -1,0 +1,47 @@
+"""Rules of the house that no general linter knows: floats near money, time, the environment, commits."""
+
+import ast
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "helvetia"
+EXACT_PACKAGES = ("kernel", "catalogue", "rating", "metering", "meter_reports", "billing", "costs", "subscriptions")
+# Durations in seconds may be floats; nothing that is counted or paid may.
+DURATION_SUFFIXES = ("_s", "monotonic")
+
+
+def test_no_float_reaches_a_quantity_or_an_amount() -> None:
+    found = []
+    for package in EXACT_PACKAGES:
+        for path in (SOURCE / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.arg | ast.AnnAssign) and _mentions_float(node.annotation):
+                    name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
+                    if not name.endswith(DURATION_SUFFIXES):
+                        found.append(f"{path.relative_to(SOURCE)}:{node.lineno} {name}")
+    assert found == []
+
+
+def test_transactions_commit_in_one_place() -> None:
+    found = [
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if ".commit(" in path.read_text() and path.parent.name != "database"
+    ]
+    assert found == []
+
+
+def test_sql_stands_in_stores_only() -> None:
+    found = []
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE).parts
+        if "store" in path.stem or "invariants" in path.stem or parts[0] == "database":
+            continue
+        if any(f".{call}(" in path.read_text() for call in ("execute", "executemany", "copy")):
+            found.append(str(path.relative_to(SOURCE)))
+    assert found == []
+
+
+def _mentions_float(annotation: ast.expr | None) -> bool:
+    return annotation is not None and any(
+        isinstance(node, ast.Name) and node.id == "float" for node in ast.walk(annotation)
+    )
