@@ -1,0 +1,81 @@
+"""The sandbox as a child process for the whole run; each test has a Stripe account (a key) of its own."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from helvetia.kernel.clock import ManualClock
+from helvetia.stripe_gateway.catalog import set_up_catalog, verify_prices
+from helvetia.stripe_gateway.client import StripeGatewayClient
+from helvetia.stripe_gateway.model import PriceBook
+from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from support.stripe_world import StripeWorld
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=1) as answer:  # noqa: S310 - loopback
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def sandbox_url() -> Iterator[str]:
+    port = _free_port()
+    process = subprocess.Popen([sys.executable, "-m", "stripe_sandbox", "--port", str(port)])
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(100):
+            if _answers(url) or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert _answers(url), "the sandbox did not start"
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def secret_key() -> str:
+    return f"sk_test_{uuid4().hex}"
+
+
+@pytest.fixture
+async def gateway(sandbox_url: str, secret_key: str) -> AsyncIterator[StripeGatewayClient]:
+    gateway = StripeGatewayClient(secret_key, api_base=sandbox_url)
+    yield gateway
+    await gateway.close()
+
+
+@pytest.fixture
+async def price_book(gateway: StripeGatewayClient) -> PriceBook:
+    return await verify_prices(gateway, await set_up_catalog(gateway))
+
+
+@pytest.fixture
+def holder(price_book: PriceBook) -> PriceBookHolder:
+    holder = PriceBookHolder()
+    holder.fill(price_book)
+    return holder
+
+
+@pytest.fixture
+async def world(sandbox_url: str, secret_key: str, clock: ManualClock) -> AsyncIterator[StripeWorld]:
+    world = StripeWorld(sandbox_url, secret_key, clock)
+    await world.start_clock()
+    yield world
+    await world.close()
