@@ -20,12 +20,12 @@ from starlette.routing import Route
 
 from stripe_sandbox import API_VERSION
 from stripe_sandbox.context import Cause, Context
-from stripe_sandbox.credentials import read_key
+from stripe_sandbox.wire.credentials import read_key
 from stripe_sandbox.delivery import Deliverer
 from stripe_sandbox.documents import Call, Doc, random_text
 from stripe_sandbox.driver import Driver
 from stripe_sandbox.objects import account as accounts
-from stripe_sandbox.registry import all_kinds, build_router
+from stripe_sandbox.objects.registry import all_kinds, build_router
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire import idempotency
 from stripe_sandbox.wire.errors import BadRequest, NotFound, ServerFault, StripeError
