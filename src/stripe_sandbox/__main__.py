@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sqlite3
 
 import uvicorn
 
@@ -34,7 +35,11 @@ def main() -> None:
         parser.error("--webhook and --webhook-secret go together")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     webhook = (options.webhook, options.webhook_secret) if options.webhook else None
-    server = Server(Store(options.state), webhook)
+    try:
+        store = Store(options.state)
+    except sqlite3.Error as error:
+        parser.error(f"the state file cannot be opened (does another sandbox use it?): {error}")
+    server = Server(store, webhook)
     uvicorn.run(
         server.application(),
         host=options.host,

@@ -20,7 +20,6 @@ from starlette.routing import Route
 
 from stripe_sandbox import API_VERSION
 from stripe_sandbox.context import Cause, Context
-from stripe_sandbox.wire.credentials import read_key
 from stripe_sandbox.delivery import Deliverer
 from stripe_sandbox.documents import Call, Doc, random_text
 from stripe_sandbox.driver import Driver
@@ -28,6 +27,7 @@ from stripe_sandbox.objects import account as accounts
 from stripe_sandbox.objects.registry import all_kinds, build_router
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire import idempotency
+from stripe_sandbox.wire.credentials import read_key
 from stripe_sandbox.wire.errors import BadRequest, NotFound, ServerFault, StripeError
 from stripe_sandbox.wire.expand import expand
 from stripe_sandbox.wire.forms import Raw, decode_form

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   attempts INTEGER NOT NULL, next_at INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (next_at, seq);
 """
+LOCK_WAIT_S = 0.5
 _ACCOUNT_TABLES = ("objects", "timers", "meter_events", "idempotency", "deliveries")
 
 
@@ -64,7 +65,7 @@ class Store:
 
     def __init__(self, path: str | None) -> None:
         """Open (and create) the database; ``None`` keeps everything in memory."""
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=2)
+        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=LOCK_WAIT_S)
         self._connection.row_factory = sqlite3.Row
         if path:
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")

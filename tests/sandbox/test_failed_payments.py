@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import stripe
+
+from sandbox.harness import Http, World
 
 JAN_1 = 1_767_225_600
 FEB_1 = 1_769_904_000
@@ -12,7 +16,7 @@ DAY = 86_400
 
 
 @pytest.fixture
-def failing(world):
+def failing(world: World) -> tuple[World, str, str, str]:
     """An active subscription whose card will fail at every renewal."""
     world.catalogue()
     clock = world.clock(JAN_1)
@@ -22,11 +26,11 @@ def failing(world):
     return world, clock, customer, subscription.id
 
 
-def status(world, subscription):
+def status(world: World, subscription: str) -> str:
     return world.client.v1.subscriptions.retrieve(subscription).status
 
 
-def test_failed_renewal_makes_the_subscription_past_due(failing):
+def test_failed_renewal_makes_the_subscription_past_due(failing: Any) -> None:
     world, clock, customer, subscription = failing
     world.advance(clock, FEB_1 + HOUR)
     invoice = world.invoices(subscription)[0]
@@ -41,7 +45,7 @@ def test_failed_renewal_makes_the_subscription_past_due(failing):
     assert (intent.status, intent.last_payment_error.code) == ("requires_payment_method", "card_declined")
 
 
-def test_retry_after_a_better_card_makes_it_active_again(failing):
+def test_retry_after_a_better_card_makes_it_active_again(failing: Any) -> None:
     world, clock, customer, subscription = failing
     world.advance(clock, FEB_1 + HOUR)
     world.card(customer, "pm_card_visa")
@@ -53,7 +57,7 @@ def test_retry_after_a_better_card_makes_it_active_again(failing):
     assert world.client.v1.customers.retrieve(customer).delinquent is False
 
 
-def test_paying_by_hand_makes_it_active_at_once(failing):
+def test_paying_by_hand_makes_it_active_at_once(failing: Any) -> None:
     world, clock, customer, subscription = failing
     world.advance(clock, FEB_1 + HOUR)
     invoice = world.invoices(subscription)[0]
@@ -69,7 +73,7 @@ def test_paying_by_hand_makes_it_active_at_once(failing):
         world.client.v1.invoices.pay(invoice.id)
 
 
-def test_declined_pay_by_hand_is_recorded(failing):
+def test_declined_pay_by_hand_is_recorded(failing: Any) -> None:
     world, clock, _customer, subscription = failing
     world.advance(clock, FEB_1 + HOUR)
     before = len(world.client.v1.charges.list({"limit": 100}).data)
@@ -79,7 +83,7 @@ def test_declined_pay_by_hand_is_recorded(failing):
 
 
 @pytest.mark.parametrize(("outcome", "expected"), [("unpaid", "unpaid"), ("cancel", "canceled"), ("past_due",) * 2])
-def test_exhausted_retries_lead_to_the_set_outcome(failing, http, outcome, expected):
+def test_exhausted_retries_lead_to_the_set_outcome(failing: Any, http: Http, outcome: str, expected: Any) -> None:
     world, clock, _customer, subscription = failing
     assert http.post("/_sandbox/dunning", {"outcome": outcome}).status_code == 200
     world.advance(clock, FEB_1 + HOUR + 7 * DAY - 1)
@@ -90,7 +94,7 @@ def test_exhausted_retries_lead_to_the_set_outcome(failing, http, outcome, expec
     assert (invoice.status, invoice.attempt_count, invoice.next_payment_attempt) == ("open", 5, None)
 
 
-def test_unpaid_subscription_gets_drafts_that_wait(failing):
+def test_unpaid_subscription_gets_drafts_that_wait(failing: Any) -> None:
     world, clock, _customer, subscription = failing
     world.advance(clock, FEB_1 + 10 * DAY)
     world.advance(clock, FEB_1 + 29 * DAY)
@@ -98,7 +102,7 @@ def test_unpaid_subscription_gets_drafts_that_wait(failing):
     assert (draft.status, draft.auto_advance, draft.automatically_finalizes_at) == ("draft", False, None)
 
 
-def test_decline_at_creation_leaves_it_incomplete_then_expired(world):
+def test_decline_at_creation_leaves_it_incomplete_then_expired(world: World) -> None:
     world.catalogue()
     clock = world.clock(JAN_1)
     customer = world.customer(clock, card="pm_card_chargeCustomerFail")
@@ -112,7 +116,7 @@ def test_decline_at_creation_leaves_it_incomplete_then_expired(world):
     assert "invoice.voided" in world.event_types()
 
 
-def test_incomplete_subscription_becomes_active_when_paid(world):
+def test_incomplete_subscription_becomes_active_when_paid(world: World) -> None:
     world.catalogue()
     customer = world.customer(card="pm_card_chargeCustomerFail")
     subscription = world.subscribe(customer)
@@ -121,7 +125,7 @@ def test_incomplete_subscription_becomes_active_when_paid(world):
     assert status(world, subscription.id) == "active"
 
 
-def test_default_incomplete_never_charges(world):
+def test_default_incomplete_never_charges(world: World) -> None:
     world.catalogue()
     customer = world.customer(card=None)
     subscription = world.subscribe(
@@ -133,7 +137,7 @@ def test_default_incomplete_never_charges(world):
     assert not world.client.v1.charges.list().data
 
 
-def test_error_if_incomplete_saves_nothing(world):
+def test_error_if_incomplete_saves_nothing(world: World) -> None:
     world.catalogue()
     customer = world.customer(card="pm_card_chargeCustomerFail")
     with pytest.raises(stripe.CardError):
@@ -143,7 +147,7 @@ def test_error_if_incomplete_saves_nothing(world):
     assert "invoice.created" not in world.event_types()
 
 
-def test_creation_without_any_card_is_refused(world):
+def test_creation_without_any_card_is_refused(world: World) -> None:
     world.catalogue()
     customer = world.customer(card=None)
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -152,7 +156,7 @@ def test_creation_without_any_card_is_refused(world):
     assert not world.client.v1.subscriptions.list({"status": "all"}).data
 
 
-def test_authentication_needed_at_renewal_asks_for_action(world):
+def test_authentication_needed_at_renewal_asks_for_action(world: World) -> None:
     world.catalogue()
     clock = world.clock(JAN_1)
     customer = world.customer(clock)
@@ -174,7 +178,7 @@ def test_authentication_needed_at_renewal_asks_for_action(world):
         ("pm_card_chargeDeclinedProcessingError", "processing_error", "processing_error"),
     ],
 )
-def test_declining_card_is_refused_at_attach(world, card, code, decline):
+def test_declining_card_is_refused_at_attach(world: World, card: str, code: str | None, decline: str) -> None:
     customer = world.customer(card=None)
     with pytest.raises(stripe.CardError) as refused:
         world.client.v1.payment_methods.attach(card, {"customer": customer})
@@ -182,7 +186,7 @@ def test_declining_card_is_refused_at_attach(world, card, code, decline):
     assert not world.client.v1.customers.payment_methods.list(customer).data
 
 
-def test_detached_card_is_no_default_any_more(world):
+def test_detached_card_is_no_default_any_more(world: World) -> None:
     customer = world.customer()
     method = world.client.v1.customers.payment_methods.list(customer).data[0].id
     detached = world.client.v1.payment_methods.detach(method)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import stripe
+
+from sandbox.harness import World
 
 JAN_1 = 1_767_225_600
 FEB_1 = 1_769_904_000
@@ -15,7 +18,7 @@ DAY = 86_400
 
 
 @pytest.fixture
-def live(world):
+def live(world: World) -> tuple[World, str, str, stripe.Subscription]:
     """One fixed and four metered items, active since 1 January."""
     world.catalogue()
     clock = world.clock(JAN_1)
@@ -24,11 +27,11 @@ def live(world):
     return world, clock, customer, subscription
 
 
-def amounts(invoice):
+def amounts(invoice: Any) -> list[int]:
     return [line.amount for line in invoice.lines.data]
 
 
-def test_creation_with_card_bills_the_fixed_line_at_once(live):
+def test_creation_with_card_bills_the_fixed_line_at_once(live: Any) -> None:
     world, _clock, _customer, subscription = live
     assert subscription.status == "active"
     assert [item.current_period_start for item in subscription.items.data] == [JAN_1] * 5
@@ -40,7 +43,7 @@ def test_creation_with_card_bills_the_fixed_line_at_once(live):
     assert (first.lines.data[0].period.start, first.lines.data[0].period.end) == (JAN_1, FEB_1)
 
 
-def test_renewal_bills_fixed_in_advance_and_usage_in_arrears(live):
+def test_renewal_bills_fixed_in_advance_and_usage_in_arrears(live: Any) -> None:
     world, clock, customer, subscription = live
     usage = {"compute": "744.5", "memory": "1489.123456", "bandwidth": "12.345678", "storage": "0.217391"}
     for name, value in usage.items():
@@ -63,7 +66,7 @@ def test_renewal_bills_fixed_in_advance_and_usage_in_arrears(live):
     assert paid.lines.data[2].quantity_decimal == Decimal("1489.123456")
 
 
-def test_renewal_moves_items_and_latest_invoice(live):
+def test_renewal_moves_items_and_latest_invoice(live: Any) -> None:
     world, clock, _customer, subscription = live
     world.advance(clock, FEB_1)
     renewed = world.client.v1.subscriptions.retrieve(subscription.id)
@@ -74,7 +77,7 @@ def test_renewal_moves_items_and_latest_invoice(live):
     assert update.request.id is None
 
 
-def test_usage_in_the_draft_hour_is_billed(live):
+def test_usage_in_the_draft_hour_is_billed(live: Any) -> None:
     world, clock, customer, subscription = live
     world.advance(clock, FEB_1 + 60)
     world.use("compute", customer, "100", FEB_1 - 1)
@@ -83,7 +86,7 @@ def test_usage_in_the_draft_hour_is_billed(live):
     assert "invoice.updated" in world.event_types()
 
 
-def test_usage_after_finalization_is_billed_nowhere(live):
+def test_usage_after_finalization_is_billed_nowhere(live: Any) -> None:
     world, clock, customer, subscription = live
     world.advance(clock, FEB_1 + HOUR)
     world.use("compute", customer, "100", FEB_1 - 1)
@@ -93,7 +96,7 @@ def test_usage_after_finalization_is_billed_nowhere(live):
     assert amounts(march) == [2900, 0, 0, 0, 0]
 
 
-def test_usage_on_the_boundary_belongs_to_the_next_period(live):
+def test_usage_on_the_boundary_belongs_to_the_next_period(live: Any) -> None:
     world, clock, customer, subscription = live
     world.advance(clock, FEB_1 + 60)
     world.use("compute", customer, "7", FEB_1)
@@ -102,7 +105,7 @@ def test_usage_on_the_boundary_belongs_to_the_next_period(live):
     assert (amounts(february)[1], amounts(march)[1]) == (0, 7)
 
 
-def test_negative_usage_bills_zero(live):
+def test_negative_usage_bills_zero(live: Any) -> None:
     world, clock, customer, subscription = live
     world.use("compute", customer, "5", JAN_1 + 1)
     world.use("compute", customer, "-8.5", JAN_1 + 2)
@@ -110,7 +113,7 @@ def test_negative_usage_bills_zero(live):
     assert amounts(world.invoices(subscription.id)[0])[1] == 0
 
 
-def test_cancel_at_period_end_bills_the_last_usage_and_ends(live):
+def test_cancel_at_period_end_bills_the_last_usage_and_ends(live: Any) -> None:
     world, clock, customer, subscription = live
     subscriptions = world.client.v1.subscriptions
     asked = subscriptions.update(subscription.id, {"cancel_at_period_end": True})
@@ -125,7 +128,7 @@ def test_cancel_at_period_end_bills_the_last_usage_and_ends(live):
     assert world.event_types().count("customer.subscription.deleted") == 1
 
 
-def test_undone_cancellation_renews(live):
+def test_undone_cancellation_renews(live: Any) -> None:
     world, clock, _customer, subscription = live
     subscriptions = world.client.v1.subscriptions
     subscriptions.update(subscription.id, {"cancel_at_period_end": True})
@@ -135,7 +138,7 @@ def test_undone_cancellation_renews(live):
     assert subscriptions.retrieve(subscription.id).status == "active"
 
 
-def test_immediate_cancel_with_invoice_now_bills_usage(live):
+def test_immediate_cancel_with_invoice_now_bills_usage(live: Any) -> None:
     world, clock, customer, subscription = live
     world.advance(clock, JAN_1 + 10 * DAY)
     world.use("compute", customer, "250", JAN_1 + DAY)
@@ -148,7 +151,7 @@ def test_immediate_cancel_with_invoice_now_bills_usage(live):
     assert again.value.http_status == 404
 
 
-def test_immediate_cancel_without_invoice_now_discards_usage(live):
+def test_immediate_cancel_without_invoice_now_discards_usage(live: Any) -> None:
     world, clock, customer, subscription = live
     world.use("compute", customer, "250", JAN_1 + 1)
     world.client.v1.subscriptions.cancel(subscription.id)
@@ -156,7 +159,7 @@ def test_immediate_cancel_without_invoice_now_discards_usage(live):
     assert len(world.invoices(subscription.id)) == 1
 
 
-def test_fixed_price_change_without_proration_bills_the_new_price_next_time(live):
+def test_fixed_price_change_without_proration_bills_the_new_price_next_time(live: Any) -> None:
     world, clock, customer, subscription = live
     v1 = world.client.v1
     recurring = {"interval": "month"}
@@ -171,7 +174,7 @@ def test_fixed_price_change_without_proration_bills_the_new_price_next_time(live
     assert amounts(world.invoices(subscription.id)[0])[:2] == [19900, 3]
 
 
-def test_only_metered_items_make_no_first_invoice(world):
+def test_only_metered_items_make_no_first_invoice(world: World) -> None:
     world.catalogue()
     clock = world.clock(JAN_1)
     customer = world.customer(clock, card=None)
@@ -181,7 +184,7 @@ def test_only_metered_items_make_no_first_invoice(world):
     assert "quantity" not in subscription.items.data[0]
 
 
-def test_amount_below_the_smallest_charge_moves_to_the_balance(world):
+def test_amount_below_the_smallest_charge_moves_to_the_balance(world: World) -> None:
     world.catalogue()
     clock = world.clock(JAN_1)
     customer = world.customer(clock)
@@ -199,7 +202,7 @@ def test_amount_below_the_smallest_charge_moves_to_the_balance(world):
     assert world.client.v1.customers.retrieve(customer).balance == 0
 
 
-def test_events_of_a_paid_creation_are_all_there(live):
+def test_events_of_a_paid_creation_are_all_there(live: Any) -> None:
     world, *_ = live
     expected = {
         "customer.created",

@@ -64,8 +64,20 @@ def _account(account_id: str) -> Doc:
         "email": None,
         "metadata": {},
         "payouts_enabled": True,
-        "settings": {"dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"}, "payments": {}},
+        "settings": _settings(),
         "type": "standard",
+    }
+
+
+def _settings() -> Doc:
+    descriptors = ("statement_descriptor", "statement_descriptor_kana", "statement_descriptor_kanji")
+    return {
+        "branding": dict.fromkeys(("icon", "logo", "primary_color", "secondary_color")),
+        "card_payments": dict.fromkeys(
+            ("statement_descriptor_prefix", *(f"{name}_prefix" for name in descriptors[1:]))
+        ),
+        "dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"},
+        "payments": dict.fromkeys(descriptors),
     }
 
 
