@@ -91,6 +91,21 @@ class Settings(BaseSettings):
             raise ConfigurationError(problems)
         return settings
 
+    @classmethod
+    def load_for_setup(cls) -> Self:
+        """Read what `setup-stripe` needs: the price ids, which it is about to make, may still be missing.
+
+        Raises:
+            ConfigurationError: naming every wrong variable at once.
+        """
+        try:
+            settings = cls()
+        except ValidationError as error:
+            raise ConfigurationError([_describe(dict(one)) for one in error.errors()]) from None
+        if problems := [problem for problem in settings.problems() if " is missing " not in problem]:
+            raise ConfigurationError(problems)
+        return settings
+
     @property
     def is_sandbox(self) -> bool:
         """Whether the built-in sandbox stands in for Stripe."""
@@ -103,6 +118,11 @@ class Settings(BaseSettings):
         """Whether real money moves."""
         key = self.stripe_secret_key
         return key is not None and _mode(key.get_secret_value()) == "live"
+
+    @property
+    def is_loopback_bind(self) -> bool:
+        """Whether only this machine can reach the web server."""
+        return _is_loopback(self.bind_host)
 
     @property
     def secret_key(self) -> SecretStr:
@@ -164,7 +184,7 @@ class Settings(BaseSettings):
             found.append("STRIPE_TEST_CLOCK must not be set with a live STRIPE_SECRET_KEY")
         if self.is_live and self.container_host == "process":
             found.append("CONTAINER_HOST=process runs demo workloads only and must not be used with a live key")
-        if self.container_host == "process" and not _is_loopback(self.bind_host):
+        if self.container_host == "process" and not self.is_loopback_bind:
             found.append("CONTAINER_HOST=process needs a loopback BIND_HOST")
         return found
 

@@ -7,13 +7,13 @@ from typing import Any
 import aiohttp
 import stripe
 
-from helvetia.kernel.clock import ManualClock, to_unix_s
+from helvetia.kernel.clock import ManualClock, ShiftedClock, to_unix_s
 
 
 class StripeWorld:
     """Uses a client of its own, so that what is tested is never what sets the scene."""
 
-    def __init__(self, url: str, secret_key: str, clock: ManualClock) -> None:
+    def __init__(self, url: str, secret_key: str, clock: ManualClock | ShiftedClock) -> None:
         self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=10))
         self._client = stripe.StripeClient(secret_key, base_addresses={"api": url}, http_client=self._http)
         self._clock = clock

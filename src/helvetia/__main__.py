@@ -1,0 +1,5 @@
+"""`python -m helvetia` is `helvetia`."""
+
+from helvetia.cli import main
+
+main()

@@ -1,0 +1,168 @@
+"""`helvetia doctor`: is everything as it must be, and if not, what to do."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import aiohttp
+from dishka import AsyncContainer
+
+from helvetia.cli.run import print_json, run_in_house
+from helvetia.containers.model import ContainerHost
+from helvetia.database.health import read_database_health
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.errors import HelvetiaError
+from helvetia.metering.readers.model import CounterReader
+from helvetia.metering.service import MeteringService
+from helvetia.settings import Settings
+from helvetia.stripe_gateway.model import StripeGateway
+from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+
+SKEW_MAX_S = 5.0
+STRIPE_URL = "https://api.stripe.com"
+ASK_STRIPE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found, and what to do about it."""
+
+    check: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    advice: str = ""
+
+
+Check = Callable[[AsyncContainer], Awaitable[Finding]]
+
+
+def doctor(*, json: bool = False) -> int:
+    """Check configuration, database, worker, container engine, metering, Stripe, prices and clocks.
+
+    Exit code 0 when nothing failed, 1 otherwise.
+
+    Example: helvetia doctor --json
+    """
+
+    async def examine(house: AsyncContainer) -> int:
+        findings = [await _guarded(name, check, house) for name, check in CHECKS.items()]
+        if json:
+            print_json(findings)
+        else:
+            for finding in findings:
+                print(f"{_MARKS[finding.state]} {finding.check:<14} {finding.found}")
+                if finding.advice and finding.state != "ok":
+                    print(f"  {'':<14} → {finding.advice}")
+        return int(any(finding.state == "failed" for finding in findings))
+
+    return run_in_house(examine)
+
+
+_MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
+
+
+async def _guarded(name: str, check: Check, house: AsyncContainer) -> Finding:
+    try:
+        return await check(house)
+    except HelvetiaError as error:
+        return Finding(check=name, state="failed", found=error.detail, advice=_ADVICE.get(name, ""))
+
+
+async def _configuration(house: AsyncContainer) -> Finding:
+    settings = await house.get(Settings)
+    where = "the Stripe sandbox" if settings.is_sandbox else f"Stripe, {'LIVE' if settings.is_live else 'test'} mode"
+    return Finding(check="configuration", state="ok", found=f"complete; uses {where}")
+
+
+async def _database(house: AsyncContainer) -> Finding:
+    health = await read_database_health(await house.get(Database))
+    return Finding(check="database", state="ok", found=f"PostgreSQL {health.version}, schema {health.schema_revision}")
+
+
+async def _worker(house: AsyncContainer) -> Finding:
+    health = await read_database_health(await house.get(Database))
+    wall = (await house.get(Clock)).wall()
+    if health.worker_lease_expires_at is None or health.worker_lease_expires_at < wall:
+        return Finding(check="worker", state="warning", found="no worker is running", advice=_ADVICE["worker"])
+    return Finding(check="worker", state="ok", found=f"{health.worker_holder} holds the lease")
+
+
+async def _engine(house: AsyncContainer) -> Finding:
+    host, reader = await house.get(ContainerHost), await house.get(CounterReader)
+    containers = await host.list_containers()
+    return Finding(
+        check="engine",
+        state="ok",
+        found=f"{type(host).__name__} {host.node}: {len(containers)} containers of ours, read by {reader.name}",
+    )
+
+
+async def _metering(house: AsyncContainer) -> Finding:
+    broken = await (await house.get(MeteringService)).check_invariants()
+    if broken:
+        text = "; ".join(f"{name}: {count}" for name, count in broken.items())
+        return Finding(
+            check="metering", state="failed", found=f"invariants do not hold: {text}", advice=_ADVICE["metering"]
+        )
+    return Finding(check="metering", state="ok", found="every invariant of the ledger holds")
+
+
+async def _stripe(house: AsyncContainer) -> Finding:
+    account = await (await house.get(StripeGateway)).retrieve_account()
+    return Finding(check="stripe", state="ok", found=f"answers as account {account.account_id}")
+
+
+async def _prices(house: AsyncContainer) -> Finding:
+    holder = await house.get(PriceBookHolder)
+    if holder.problem is not None:
+        return Finding(check="prices", state="failed", found=holder.problem, advice=_ADVICE["prices"])
+    return Finding(check="prices", state="ok", found="all seven are as the catalogue says")
+
+
+async def _clocks(house: AsyncContainer) -> Finding:
+    settings, clock = await house.get(Settings), await house.get(Clock)
+    health = await read_database_health(await house.get(Database))
+    skews = {"the database": abs((health.database_time - clock.wall()).total_seconds())}
+    stripe_time = await _stripe_time(settings.api_base or STRIPE_URL)
+    if stripe_time is not None:
+        skews["Stripe"] = abs((stripe_time - clock.wall()).total_seconds())
+    text = ", ".join(f"{skew:.1f} s from {name}" for name, skew in skews.items())
+    state: Literal["ok", "failed"] = "ok" if max(skews.values()) <= SKEW_MAX_S else "failed"
+    return Finding(check="clocks", state=state, found=text, advice=_ADVICE["clocks"])
+
+
+async def _stripe_time(url: str) -> datetime | None:
+    """The time that Stripe's answers carry, to the second; None when it does not answer."""
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, timeout=aiohttp.ClientTimeout(total=ASK_STRIPE_S), allow_redirects=False) as answer,
+        ):
+            date = answer.headers.get("Date")
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+    return None if date is None else parsedate_to_datetime(date).astimezone(UTC)
+
+
+CHECKS: dict[str, Check] = {
+    "configuration": _configuration,
+    "database": _database,
+    "worker": _worker,
+    "engine": _engine,
+    "metering": _metering,
+    "stripe": _stripe,
+    "prices": _prices,
+    "clocks": _clocks,
+}
+_ADVICE = {
+    "database": "start PostgreSQL, or correct DATABASE_URL; unset it to use the embedded server",
+    "worker": "start one with `helvetia worker`; without it nothing is metered, started or reported",
+    "engine": "start the Docker Engine, or correct DOCKER_HOST; running containers are not affected",
+    "metering": "see docs/operator-runbook.md; stop nothing, the readings are kept",
+    "stripe": "check STRIPE_SECRET_KEY and the network; metering and limits go on meanwhile",
+    "prices": "run `helvetia setup-stripe`, or correct the STRIPE_PRICE_ID_… variables; nothing is reported until then",
+    "clocks": "set this machine's clock by NTP: usage is stamped with it",
+}

@@ -1,0 +1,34 @@
+"""`helvetia setup-stripe`: create what we sell at Stripe, once."""
+
+import sys
+
+import uvloop
+
+from helvetia.kernel.errors import HelvetiaError
+from helvetia.settings import PRICE_VARIABLES, Settings
+from helvetia.stripe_gateway.catalog import set_up_catalog
+from helvetia.wiring.stripe import open_gateway
+
+
+def setup_stripe() -> int:
+    """Create the products, prices and meters at Stripe, and print the seven price variables.
+
+    Found by lookup key, so running it again creates nothing and prints the same. Needs STRIPE_SECRET_KEY; without it,
+    the sandbox that runs on SANDBOX_PORT is set up.
+
+    Example: STRIPE_SECRET_KEY=sk_test_… helvetia setup-stripe >> .env
+    """
+    settings = Settings.load_for_setup()
+    try:
+        variables = uvloop.run(_set_up(settings))
+    except HelvetiaError as error:
+        print(f"{error.detail} [{error.code}]", file=sys.stderr)
+        return 1
+    for name in PRICE_VARIABLES:
+        print(f"{name}={variables[name]}")
+    return 0
+
+
+async def _set_up(settings: Settings) -> dict[str, str]:
+    async with open_gateway(settings) as gateway:
+        return await set_up_catalog(gateway)

@@ -1,0 +1,19 @@
+"""Where this installation keeps what is not in the database."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from helvetia.database.embedded import data_directory
+from helvetia.settings import project_directory
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """A directory of the installation's own; made when first used."""
+
+    path: Path
+
+    @classmethod
+    def of_project(cls) -> "DataDirectory":
+        """Beside the embedded database: `.data/` of the project, or /var/lib/helvetia/<hash> for root."""
+        return cls(data_directory(project_directory()).parent)

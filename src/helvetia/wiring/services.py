@@ -1,0 +1,59 @@
+"""The services and controllers: each a singleton, built from the adapters."""
+
+from dishka import AnyOf, Provider, Scope, provide
+
+from helvetia.accounts.model import AccountHooks
+from helvetia.accounts.service import AccountService
+from helvetia.billing.service import BillingService
+from helvetia.containers.model import Admission, ContainerHost
+from helvetia.containers.reconcile_services import ServiceReconciler
+from helvetia.containers.service import ContainerService
+from helvetia.costs.service import CostService
+from helvetia.database.pool import Database
+from helvetia.enforcement.admit_service import PlanAdmission
+from helvetia.kernel.clock import Clock
+from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.service import MeteringConfig, MeteringService, UsageTrackingService
+from helvetia.settings import Settings
+from helvetia.subscriptions.service import SubscriptionService
+from helvetia.worker.main import Worker
+from helvetia.worker.schedule import Rhythm, Schedule
+
+
+class ServiceProvider(Provider):
+    """Everything above the adapters; `Scope.APP` makes each a singleton."""
+
+    scope = Scope.APP
+
+    accounts = provide(AccountService)
+    subscriptions = provide(SubscriptionService, provides=AnyOf[SubscriptionService, AccountHooks])
+    billing = provide(BillingService)
+    admission = provide(PlanAdmission, provides=Admission)
+    containers = provide(ContainerService)
+    usage_tracking = provide(UsageTrackingService)
+    metering = provide(MeteringService)
+    meter_reports = provide(MeterReportService)
+    costs = provide(CostService)
+    schedule = provide(Schedule)
+    worker = provide(Worker)
+
+    @provide
+    def reconciler(self, database: Database, clock: Clock, host: ContainerHost) -> ServiceReconciler:
+        return ServiceReconciler(database, clock, host)
+
+    @provide
+    def metering_config(self, settings: Settings) -> MeteringConfig:
+        return MeteringConfig(
+            sample_interval_s=settings.metering_interval_s,
+            settle_s=settings.metering_settle_s,
+            storage_interval_s=settings.metering_storage_interval_s,
+        )
+
+    @provide
+    def rhythm(self, settings: Settings) -> Rhythm:
+        return Rhythm(
+            sample_s=settings.metering_interval_s,
+            sweep_s=settings.metering_sweep_s,
+            storage_s=settings.metering_storage_interval_s,
+            sync_s=settings.stripe_poll_s,
+        )

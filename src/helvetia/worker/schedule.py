@@ -1,0 +1,61 @@
+"""The schedule: one table of what runs when, and the names that jobs are deferred by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from helvetia.billing.service import BillingService
+from helvetia.containers.reconcile_services import ServiceReconciler
+from helvetia.database.job_queue import JobFunction
+from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.service import MeteringService
+from helvetia.subscriptions.service import SubscriptionService
+from helvetia.worker.ticks import Tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often the ticks run, in seconds."""
+
+    sample_s: float
+    sweep_s: float
+    storage_s: float
+    sync_s: float
+    reconcile_s: float = 1.0
+    roll_up_s: float = 5.0
+    close_s: float = 15.0
+    remove_s: float = 5.0
+    queue_s: float = 30.0
+    send_s: float = 10.0
+    confirm_s: float = 3600.0
+
+
+class Schedule:
+    """What the worker runs: ticks by the clock, jobs by name."""
+
+    def __init__(
+        self,
+        rhythm: Rhythm,
+        reconciler: ServiceReconciler,
+        metering: MeteringService,
+        subscriptions: SubscriptionService,
+        billing: BillingService,
+        reports: MeterReportService,
+    ) -> None:
+        def tick(name: str, every_s: float, run: JobFunction, *, deadline_s: float = 60.0) -> Tick:
+            return Tick(name=name, every_s=every_s, deadline_s=deadline_s, run=run)
+
+        self.ticks: Sequence[Tick] = (
+            tick("containers.reconcile", rhythm.reconcile_s, reconciler.reconcile_if_changed, deadline_s=120),
+            tick("metering.sweep", rhythm.sweep_s, metering.sweep),
+            tick("metering.sample", rhythm.sample_s, metering.sample, deadline_s=max(5.0, rhythm.sample_s)),
+            tick("metering.sample_storage", rhythm.storage_s, metering.sample_storage),
+            tick("metering.roll_up", rhythm.roll_up_s, metering.roll_up),
+            tick("metering.close_due", rhythm.close_s, metering.close_due),
+            tick("metering.remove_closed", rhythm.remove_s, metering.remove_closed),
+            tick("subscriptions.sync", rhythm.sync_s, subscriptions.sync_all_due),
+            tick("billing.mirror_invoices", rhythm.sync_s, billing.mirror_all),
+            tick("meter_reports.queue", rhythm.queue_s, reports.queue_all),
+            tick("meter_reports.send", rhythm.send_s, reports.send_due),
+            tick("meter_reports.confirm", rhythm.confirm_s, reports.confirm_all),
+        )
+        self.jobs: Mapping[str, JobFunction] = {"subscriptions.sync_account": subscriptions.sync_account_job}
