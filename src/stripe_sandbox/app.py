@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from stripe_sandbox import API_VERSION
+from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Cause, Context
 from stripe_sandbox.delivery import Deliverer
 from stripe_sandbox.documents import Call, Doc, random_text
@@ -37,8 +38,11 @@ from stripe_sandbox.wire.schema import Integer, table
 
 MAX_BODY_BYTES = 1_000_000
 METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+_OWN_PATHS = "/_sandbox/"
 _ADVANCE_PATH = "/_sandbox/clock/advance"
-_ADVANCE = table({"seconds": Integer(minimum=1), "to": Integer(minimum=1)})
+# A bound on every loop: an advance ends, and its dates exist.
+_FURTHEST_S = 20 * 366 * DAY_S
+_ADVANCE = table({"seconds": Integer(minimum=1, maximum=_FURTHEST_S), "to": Integer(minimum=1)})
 LOG = logging.getLogger(__name__)
 
 
@@ -89,7 +93,7 @@ class Server:
 
     async def _answer(self, request: Request) -> Response:
         request_id = "req_" + random_text(14)
-        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        key = (request.headers.get("idempotency-key") or None) if request.method == "POST" else None
         try:
             _check_version(request)
             account = self._account(request)
@@ -127,7 +131,7 @@ class Server:
 
     async def _handle(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
         raw = await _read_params(request)
-        path = request.url.path
+        path = request.scope["path"]
         arrival = _Arrival(method=request.method, path=path, account=account, request_id=request_id, key=key, raw=raw)
         if path == _ADVANCE_PATH and request.method == "POST":
             return await self._advance(arrival)
@@ -191,6 +195,8 @@ class Server:
         target_s = params["to"] if "to" in params else now_s + params["seconds"]
         if target_s < now_s:
             raise BadRequest("The clock cannot go back.", param="to")
+        if target_s > now_s + _FURTHEST_S:
+            raise BadRequest("The clock cannot go further than twenty years at once.", param="to")
         await self._driver.advance(arrival.account, target_s)
         body = _dump(accounts.clock_answer(self._store, arrival.account))
         return Answer(status=200, body=body, request_id=arrival.request_id)
@@ -210,9 +216,24 @@ async def _read_params(request: Request) -> dict[str, Raw]:
     if len(body) > MAX_BODY_BYTES:
         raise BadRequest("The request body is too large.")
     try:
-        return query | decode_form(body.decode())
+        text = body.decode()
     except UnicodeDecodeError as error:
         raise BadRequest("The request body is not valid UTF-8.") from error
+    own = request.scope["path"].startswith(_OWN_PATHS)
+    if own and request.headers.get("content-type", "").startswith("application/json"):
+        return query | _flat_json(text)
+    return query | decode_form(text)
+
+
+def _flat_json(text: str) -> dict[str, Raw]:
+    """The sandbox's own controls take JSON as well; its values are read as if they had come by form."""
+    try:
+        sent = json.loads(text or "{}")
+    except ValueError as error:
+        raise BadRequest("The request body is not valid JSON.") from error
+    if not isinstance(sent, dict):
+        raise BadRequest("The request body must be a JSON object.")
+    return {name: str(value) for name, value in sent.items() if value is not None}
 
 
 def _unrecognized(method: str, path: str) -> StripeError:

@@ -139,8 +139,8 @@ class Driver:
         self._purged_at = now_s
         with self._store.transaction():
             idempotency.purge(self._store)
-            self._store.run(
-                "DELETE FROM objects WHERE kind='event' AND created <="
-                " (SELECT ?+offset_s FROM accounts WHERE id=objects.account)",
-                now_s - events.KEPT_S,
-            )
+            for row in self._store.rows("SELECT id, offset_s FROM accounts"):
+                self._store.run(
+                    "DELETE FROM objects WHERE account=? AND kind='event' AND created<=?",
+                    *(row["id"], now_s + row["offset_s"] - events.KEPT_S),
+                )

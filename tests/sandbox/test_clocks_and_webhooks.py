@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,16 @@ def test_own_clock_never_goes_back(http: Http) -> None:
     assert http.post("/_sandbox/clock/advance", {"to": now - 10}).status_code == 400
     assert http.post("/_sandbox/clock/advance", {}).status_code == 400
     assert http.post("/_sandbox/clock/advance", {"seconds": 5, "to": now + 5}).status_code == 400
+    assert http.post("/_sandbox/clock/advance", {"to": now + 30 * 366 * DAY}).status_code == 400
+
+
+def test_own_controls_take_json_too(http: Http) -> None:
+    now = http.get("/_sandbox/clock").json()["now"]
+    body = json.dumps({"seconds": 100})
+    answer = http.post("/_sandbox/clock/advance", body, Content_Type="application/json")
+    assert answer.json()["now"] - now in {100, 101}
+    assert http.post("/_sandbox/clock/advance", "[1]", Content_Type="application/json").status_code == 400
+    assert http.post("/_sandbox/clock/advance", "{", Content_Type="application/json").status_code == 400
 
 
 def test_due_timer_fires_by_itself_in_real_time(world: World, http: Http) -> None:

@@ -224,3 +224,97 @@ def test_events_of_a_paid_creation_are_all_there(live: Any) -> None:
     created = world.client.v1.events.list({"type": "customer.subscription.created"}).data[0]
     assert created.request.id.startswith("req_")
     assert created.data.object.latest_invoice is not None
+
+
+def test_method_that_paid_is_kept_on_the_subscription_if_asked(world: World) -> None:
+    world.catalogue()
+    customer = world.customer()
+    settings = {"save_default_payment_method": "on_subscription"}
+    subscription = world.subscribe(customer, payment_settings=settings)
+    method = world.client.v1.customers.payment_methods.list(customer).data[0].id
+    assert subscription.default_payment_method == method
+    assert "customer.subscription.updated" not in world.event_types()
+
+
+def test_cancel_at_in_mid_period_bills_usage_until_then(live: tuple[World, str, str, stripe.Subscription]) -> None:
+    world, clock, customer, subscription = live
+    world.client.v1.subscriptions.update(subscription.id, {"cancel_at": JAN_1 + 10 * DAY})
+    world.use("compute", customer, "100", JAN_1 + 1)
+    world.advance(clock, JAN_1 + 9 * DAY)
+    assert world.client.v1.subscriptions.retrieve(subscription.id).status == "active"
+    world.advance(clock, JAN_1 + 10 * DAY + HOUR)
+    ended = world.client.v1.subscriptions.retrieve(subscription.id)
+    assert (ended.status, ended.ended_at) == ("canceled", JAN_1 + 10 * DAY)
+    final = world.invoices(subscription.id)[0]
+    assert (final.total, final.period_start, final.period_end) == (100, JAN_1, JAN_1 + 10 * DAY)
+
+
+def test_draft_of_a_deleted_customer_is_left_alone(live: tuple[World, str, str, stripe.Subscription]) -> None:
+    world, clock, customer, subscription = live
+    world.advance(clock, FEB_1 + 60)
+    world.client.v1.customers.delete(customer)
+    world.advance(clock, FEB_1 + DAY)
+    assert world.invoices(subscription.id)[0].status == "draft"
+    assert world.client.v1.subscriptions.retrieve(subscription.id).status == "canceled"
+
+
+def test_two_prices_of_the_same_kind_are_refused(world: World) -> None:
+    world.catalogue()
+    customer = world.customer()
+    items = [{"price": world.prices["compute"]}, {"price": world.prices["compute"]}]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        world.client.v1.subscriptions.create({"customer": customer, "items": items})
+    assert refused.value.param == "plan"
+    metered = [{"price": world.prices["compute"], "quantity": 1}]
+    with pytest.raises(stripe.InvalidRequestError) as quantity:
+        world.client.v1.subscriptions.create({"customer": customer, "items": metered})
+    assert quantity.value.param == "items[0][quantity]"
+
+
+def test_lists_of_subscriptions_filter(live: tuple[World, str, str, stripe.Subscription]) -> None:
+    world, _clock, customer, subscription = live
+    subscriptions = world.client.v1.subscriptions
+    for chosen in (
+        {},
+        {"customer": customer},
+        {"price": world.prices["fixed"]},
+        {"status": "active"},
+        {"current_period_end": {"gte": FEB_1}},
+    ):
+        assert [one.id for one in subscriptions.list(chosen).data] == [subscription.id]
+    assert subscriptions.list({"current_period_end": {"gt": FEB_1}}).data == []
+    subscriptions.cancel(subscription.id)
+    assert subscriptions.list().data == []
+    for status in ("all", "ended", "canceled"):
+        assert [one.id for one in subscriptions.list({"status": status}).data] == [subscription.id]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        subscriptions.update(subscription.id, {"description": "x"})
+    assert refused.value.code == "invalid_canceled_subscription_fields"
+    assert subscriptions.update(subscription.id, {"metadata": {"a": "b"}}).metadata["a"] == "b"
+
+
+def test_unproratable_change_is_refused_not_pretended(live: tuple[World, str, str, stripe.Subscription]) -> None:
+    world, _clock, _customer, subscription = live
+    change = {"items": [{"id": subscription.items.data[0].id, "quantity": 2}]}
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        world.client.v1.subscriptions.update(subscription.id, change)
+    assert refused.value.code == "sandbox_not_simulated"
+    with pytest.raises(stripe.InvalidRequestError, match="Invalid subscription_item id: si_x"):
+        world.client.v1.subscriptions.update(subscription.id, {"items": [{"id": "si_x"}]})
+
+
+def test_void_and_finalize_by_hand(live: tuple[World, str, str, stripe.Subscription]) -> None:
+    world, clock, _customer, subscription = live
+    world.advance(clock, FEB_1 + 60)
+    invoices = world.client.v1.invoices
+    draft = world.invoices(subscription.id)[0]
+    opened = invoices.finalize_invoice(draft.id)
+    assert (opened.status, opened.next_payment_attempt) == ("open", FEB_1 + 60 + HOUR)
+    with pytest.raises(stripe.InvalidRequestError, match="re-finalize"):
+        invoices.finalize_invoice(draft.id)
+    voided = invoices.void_invoice(draft.id)
+    assert voided.status == "void"
+    with pytest.raises(stripe.InvalidRequestError, match="isn't open"):
+        invoices.void_invoice(draft.id)
+    payment = world.client.v1.invoice_payments.list({"invoice": draft.id}).data[0]
+    assert payment.status == "canceled"

@@ -71,7 +71,15 @@ def _charge(ctx: Context, invoice: Doc, intent: Doc, method: Doc, attempt: Attem
     ctx.emit("payment_intent.succeeded", ctx.shown(intent))
     _count(invoice, attempt)
     settle.paid_by_intent(ctx, invoice, intent)
+    _save_method(ctx, invoice, method["id"])
     return None
+
+
+def _save_method(ctx: Context, invoice: Doc, method_id: str) -> None:
+    """Stripe: ``save_default_payment_method=on_subscription`` keeps what paid as the subscription's default."""
+    subscription = settle.owner(ctx, invoice)
+    if subscription and subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
+        settle.change(ctx, subscription, {"default_payment_method": method_id})
 
 
 def _count(invoice: Doc, attempt: Attempt) -> None:

@@ -64,8 +64,13 @@ def owner(ctx: Context, invoice: Doc) -> Doc | None:
 
 
 def set_status(ctx: Context, subscription: Doc, status: str) -> None:
-    """Change a subscription's status; while it is being created this is not told as an update."""
-    changed = subscription | {"status": status}
+    """Change a subscription's status."""
+    change(ctx, subscription, {"status": status})
+
+
+def change(ctx: Context, subscription: Doc, fields: Doc) -> None:
+    """Change fields of a subscription; while it is being created this is not told as an update."""
+    changed = subscription | fields
     if changed.get("_new"):
         ctx.write(changed)
     else:

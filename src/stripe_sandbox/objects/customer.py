@@ -189,12 +189,14 @@ def _delete(call: Call) -> Doc:
 
 def delete_customer(ctx: Context, customer: Doc) -> Doc:
     """Delete a customer for good; running subscriptions are canceled at once."""
-    from stripe_sandbox.engine import renew, settle
+    from stripe_sandbox.engine import renew, settle, timers
 
     for subscription in ctx.select(Page(kind="subscription", conditions=("customer=?",), arguments=(customer["id"],))):
         if subscription["status"] not in renew.ENDED:
             now_s = ctx.now(customer["test_clock"])
             settle.mark_canceled(ctx, subscription, now_s, reason="cancellation_requested")
+    for invoice in ctx.select(Page(kind="invoice", conditions=("customer=?",), arguments=(customer["id"],))):
+        timers.disarm(ctx, invoice["id"])
     shown = ctx.shown(customer)
     ctx.write(customer | {"deleted": True})
     ctx.emit("customer.deleted", shown)

@@ -64,6 +64,7 @@ KIND = Kind(
         "default_payment_method": "payment_method",
         "latest_invoice": "invoice",
         "test_clock": TEST_CLOCK,
+        # These are always null here; they can be asked for all the same.
         "default_source": "payment_method",
         "pending_setup_intent": "payment_intent",
         "schedule": "subscription",
