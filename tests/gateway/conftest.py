@@ -12,7 +12,7 @@ import pytest
 
 from helvetia.kernel.clock import ManualClock
 from helvetia.stripe_gateway.catalog import set_up_catalog, verify_prices
-from helvetia.stripe_gateway.client import StripeGatewayClient
+from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.model import PriceBook
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support.stripe_world import StripeWorld
@@ -55,14 +55,14 @@ def secret_key() -> str:
 
 
 @pytest.fixture
-async def gateway(sandbox_url: str, secret_key: str) -> AsyncIterator[StripeGatewayClient]:
-    gateway = StripeGatewayClient(secret_key, api_base=sandbox_url)
+async def gateway(sandbox_url: str, secret_key: str) -> AsyncIterator[StripeClientGateway]:
+    gateway = StripeClientGateway(secret_key, api_base=sandbox_url)
     yield gateway
     await gateway.close()
 
 
 @pytest.fixture
-async def price_book(gateway: StripeGatewayClient) -> PriceBook:
+async def price_book(gateway: StripeClientGateway) -> PriceBook:
     return await verify_prices(gateway, await set_up_catalog(gateway))
 
 

@@ -12,7 +12,7 @@ from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import new_account_id
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.stripe_gateway.catalog import find_prices_by_lookup_key, set_up_catalog, verify_prices
-from helvetia.stripe_gateway.client import StripeGatewayClient
+from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.errors import (
     AlreadyUsedIdentifier,
     CardDeclined,
@@ -34,7 +34,7 @@ from helvetia.stripe_gateway.model import (
 from support.stripe_world import StripeWorld
 
 
-async def _customer(gateway: StripeGatewayClient, world: StripeWorld | None = None) -> Customer:
+async def _customer(gateway: StripeClientGateway, world: StripeWorld | None = None) -> Customer:
     return await gateway.get_or_create_customer(
         NewCustomer(
             account_id=new_account_id(),
@@ -45,7 +45,7 @@ async def _customer(gateway: StripeGatewayClient, world: StripeWorld | None = No
     )
 
 
-async def _subscribe(gateway: StripeGatewayClient, book: PriceBook, customer: Customer, key: str = "k") -> Subscription:
+async def _subscribe(gateway: StripeClientGateway, book: PriceBook, customer: Customer, key: str = "k") -> Subscription:
     return await gateway.create_subscription(
         NewSubscription(
             account_id=new_account_id(),
@@ -58,7 +58,7 @@ async def _subscribe(gateway: StripeGatewayClient, book: PriceBook, customer: Cu
     )
 
 
-async def test_same_account_asked_twice_yields_one_customer(gateway: StripeGatewayClient) -> None:
+async def test_same_account_asked_twice_yields_one_customer(gateway: StripeClientGateway) -> None:
     new = NewCustomer(account_id=new_account_id(), name="Ada", email="ada@example.com")
     first = await gateway.get_or_create_customer(new)
     second = await gateway.get_or_create_customer(new)
@@ -68,7 +68,7 @@ async def test_same_account_asked_twice_yields_one_customer(gateway: StripeGatew
 
 
 async def test_subscribing_with_a_good_card_yields_five_items_and_a_paid_invoice(
-    gateway: StripeGatewayClient, price_book: PriceBook, world: StripeWorld, clock: ManualClock
+    gateway: StripeClientGateway, price_book: PriceBook, world: StripeWorld, clock: ManualClock
 ) -> None:
     customer = await _customer(gateway, world)
     customer = await gateway.attach_payment_method(customer.customer_id, "pm_card_visa")
@@ -87,7 +87,7 @@ async def test_subscribing_with_a_good_card_yields_five_items_and_a_paid_invoice
 
 
 async def test_declined_card_is_a_decline_and_leaves_no_subscription(
-    gateway: StripeGatewayClient, price_book: PriceBook
+    gateway: StripeClientGateway, price_book: PriceBook
 ) -> None:
     customer = await _customer(gateway)
     with pytest.raises(CardDeclined) as caught:
@@ -99,14 +99,14 @@ async def test_declined_card_is_a_decline_and_leaves_no_subscription(
     assert await gateway.list_subscriptions(customer.customer_id) == ()
 
 
-async def test_customer_without_a_card_is_refused(gateway: StripeGatewayClient, price_book: PriceBook) -> None:
+async def test_customer_without_a_card_is_refused(gateway: StripeClientGateway, price_book: PriceBook) -> None:
     customer = await _customer(gateway)
     with pytest.raises((StripeObjectMissing, StripeRefused)):
         await _subscribe(gateway, price_book, customer)
 
 
 async def test_meter_event_sent_twice_counts_once(
-    gateway: StripeGatewayClient, price_book: PriceBook, world: StripeWorld, clock: ManualClock
+    gateway: StripeClientGateway, price_book: PriceBook, world: StripeWorld, clock: ManualClock
 ) -> None:
     customer = await _customer(gateway, world)
     meter = price_book.meters[UsageMetric.COMPUTE_HOURS]
@@ -134,7 +134,7 @@ async def test_meter_event_sent_twice_counts_once(
 
 
 async def test_usage_older_than_35_days_is_out_of_time(
-    gateway: StripeGatewayClient, price_book: PriceBook, world: StripeWorld, clock: ManualClock
+    gateway: StripeClientGateway, price_book: PriceBook, world: StripeWorld, clock: ManualClock
 ) -> None:
     customer = await _customer(gateway, world)
     event = MeterEvent(
@@ -150,7 +150,7 @@ async def test_usage_older_than_35_days_is_out_of_time(
         await gateway.send_meter_event(replace(event, event_name="nobody_listens", occurred_at=clock.now()))
 
 
-async def test_set_up_run_twice_makes_nothing_new(gateway: StripeGatewayClient) -> None:
+async def test_set_up_run_twice_makes_nothing_new(gateway: StripeClientGateway) -> None:
     first = await set_up_catalog(gateway)
     assert await set_up_catalog(gateway) == first
     assert await find_prices_by_lookup_key(gateway) == first
@@ -160,7 +160,7 @@ async def test_set_up_run_twice_makes_nothing_new(gateway: StripeGatewayClient) 
     assert book.plans[SubscriptionPlan.ENTERPRISE].fee_minor == 19900
 
 
-async def test_wrong_prices_are_all_named_with_expected_and_found(gateway: StripeGatewayClient) -> None:
+async def test_wrong_prices_are_all_named_with_expected_and_found(gateway: StripeClientGateway) -> None:
     ids = await set_up_catalog(gateway)
     wrong = ids | {
         "STRIPE_PRICE_ID_COMPUTE_HOURS": ids["STRIPE_PRICE_ID_STORAGE_GB"],
@@ -179,25 +179,25 @@ async def test_wrong_prices_are_all_named_with_expected_and_found(gateway: Strip
 
 
 async def test_unknown_key_is_not_authorized(sandbox_url: str) -> None:
-    gateway = StripeGatewayClient("sk_live_nothing", api_base=sandbox_url)
+    gateway = StripeClientGateway("sk_live_nothing", api_base=sandbox_url)
     with pytest.raises(StripeNotAuthorized):
         await gateway.retrieve_account()
     await gateway.close()
 
 
 async def test_silent_stripe_is_unavailable() -> None:
-    gateway = StripeGatewayClient("sk_test_x", api_base="http://127.0.0.1:9")
+    gateway = StripeClientGateway("sk_test_x", api_base="http://127.0.0.1:9")
     with pytest.raises(StripeUnavailable) as caught:
         await gateway.retrieve_account()
     assert caught.value.status == 503
     await gateway.close()
 
 
-async def test_call_inside_a_transaction_is_refused(gateway: StripeGatewayClient, database: Database) -> None:
+async def test_call_inside_a_transaction_is_refused(gateway: StripeClientGateway, database: Database) -> None:
     async with database.transaction():
         with pytest.raises(NetworkInsideTransaction):
             await gateway.retrieve_account()
 
 
-async def test_known_account_is_told_apart(gateway: StripeGatewayClient) -> None:
-    assert (await gateway.retrieve_account()).stripe_account_id.startswith("acct_")
+async def test_known_account_is_told_apart(gateway: StripeClientGateway) -> None:
+    assert (await gateway.retrieve_account()).account_id.startswith("acct_")

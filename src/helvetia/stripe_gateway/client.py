@@ -46,7 +46,7 @@ INVOICES_MAX = PAGE_SIZE * PAGES_MAX
 _ListPage = Callable[..., Awaitable[Any]]
 
 
-class StripeGatewayClient:
+class StripeClientGateway:
     """Stripe itself, or the sandbox when `api_base` points to one."""
 
     def __init__(self, secret_key: str, *, api_base: str | None = None) -> None:

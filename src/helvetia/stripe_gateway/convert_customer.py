@@ -18,7 +18,7 @@ def from_stripe_customer(raw: Json) -> Customer:
 
 def from_stripe_account(raw: Json) -> StripeAccount:
     return StripeAccount(
-        stripe_account_id=raw["id"],
+        account_id=raw["id"],
         country=raw.get("country"),
         display_name=read_path(raw, "settings", "dashboard", "display_name"),
     )

@@ -20,7 +20,7 @@ from helvetia.kernel.quantity import UsageMetric
 class StripeAccount:
     """The Stripe account that the key belongs to."""
 
-    stripe_account_id: str
+    account_id: str
     country: str | None
     display_name: str | None
 

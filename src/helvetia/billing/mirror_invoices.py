@@ -1,0 +1,43 @@
+"""The arrow Stripe → invoices: copy a customer's invoices with their lines into our tables.
+
+The read is numbered before it begins, so a stale copy never overwrites a newer one. Bounded by what the gateway lists.
+Of those with more lines than a list shows, the newest LONG_INVOICES_MAX are read by themselves; older ones keep the
+copy they have.
+"""
+
+from collections.abc import Sequence
+
+from helvetia.billing import store
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.identity import AccountId
+from helvetia.stripe_gateway.model import Invoice, StripeGateway
+from helvetia.subscriptions import store as subscriptions
+
+LONG_INVOICES_MAX = 20
+
+
+async def mirror_invoices(database: Database, clock: Clock, gateway: StripeGateway, account_id: AccountId) -> int:
+    """Mirror the account's invoices; says how many were new or had changed. Raises as the gateway does."""
+    async with database.transaction() as tx:
+        await store.mark_mirrored(tx, account_id, clock.now())
+        fetch_seq = await subscriptions.next_fetch_seq(tx)
+        record = await subscriptions.find(tx, account_id)
+    if record.stripe_customer_id is None:
+        return 0
+    found = await _with_all_lines(gateway, await gateway.list_invoices(customer_id=record.stripe_customer_id))
+    async with database.transaction() as tx:
+        saved = [await store.save_invoice(tx, account_id, invoice, fetch_seq=fetch_seq) for invoice in found]
+    return sum(saved)
+
+
+async def _with_all_lines(gateway: StripeGateway, found: Sequence[Invoice]) -> list[Invoice]:
+    whole: list[Invoice] = []
+    long_count = 0
+    for invoice in found:
+        if not invoice.has_more_lines:
+            whole.append(invoice)
+        elif long_count < LONG_INVOICES_MAX:
+            long_count += 1
+            whole.append(await gateway.retrieve_invoice(invoice.invoice_id))
+    return whole

@@ -1,0 +1,114 @@
+"""Invoices as mirrored, pages of them, and what billing is configured with. Pure."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from helvetia.billing.errors import InvalidCursor, InvalidReport
+from helvetia.kernel.identity import AccountId
+from helvetia.stripe_gateway.model import MeterEvent
+
+PAGE_SIZE_MAX = 100
+VALUE_PLACES_MAX = 6
+VALUE_DIGITS_MAX = 15
+IDENTIFIER_LENGTH_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingConfig:
+    """`test_clock`: in a sandbox, the test clock that new customers live by."""
+
+    test_clock: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceLineRecord:
+    """One line of a mirrored invoice; quantities in the sold unit, prices in minor units per unit."""
+
+    line_number: int
+    stripe_line_id: str
+    stripe_price_id: str | None
+    description: str | None
+    quantity: Decimal | None
+    unit_price_minor: Decimal | None
+    amount_minor: int
+    is_proration: bool
+    period_start: datetime
+    period_end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceRecord:
+    """A mirrored invoice; `status` is Stripe's: draft, open, paid, void or uncollectible."""
+
+    account_id: AccountId
+    stripe_invoice_id: str
+    stripe_subscription_id: str | None
+    number: str | None
+    status: str
+    billing_reason: str | None
+    currency: str
+    subtotal_minor: int
+    total_minor: int
+    amount_due_minor: int
+    amount_paid_minor: int
+    amount_remaining_minor: int
+    attempt_count: int
+    next_payment_attempt_at: datetime | None
+    period_start: datetime
+    period_end: datetime
+    issued_at: datetime
+    finalized_at: datetime | None
+    paid_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePage:
+    """Newest first; `next_cursor` is None on the last page."""
+
+    invoices: Sequence[InvoiceRecord]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceCursor:
+    """Where a page ended: the last invoice shown."""
+
+    issued_at: datetime
+    stripe_invoice_id: str
+
+    def to_wire(self) -> str:
+        text = f"{self.issued_at.isoformat()}|{self.stripe_invoice_id}"
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_wire(cls, text: str) -> "InvoiceCursor":
+        """Raises InvalidCursor."""
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            issued_at, _, invoice_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode().partition("|")
+            instant = datetime.fromisoformat(issued_at)
+        except (ValueError, binascii.Error) as error:
+            raise InvalidCursor from error
+        if instant.tzinfo is None or not invoice_id or "\x00" in invoice_id:
+            raise InvalidCursor
+        return cls(issued_at=instant, stripe_invoice_id=invoice_id)
+
+
+def check_reportable(event: MeterEvent) -> None:
+    """Stripe takes at most 15 digits, we send at most 6 places, and identifiers have at most 100 characters.
+
+    Raises:
+        InvalidReport
+    """
+    normal = event.value.normalize()
+    exponent = normal.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent > VALUE_PLACES_MAX:
+        raise InvalidReport(f"A reported value has at most {VALUE_PLACES_MAX} decimal places.")
+    if len(normal.as_tuple().digits) + max(0, exponent) > VALUE_DIGITS_MAX:
+        raise InvalidReport(f"A reported value has at most {VALUE_DIGITS_MAX} digits.")
+    if not 1 <= len(event.identifier) <= IDENTIFIER_LENGTH_MAX:
+        raise InvalidReport(f"An identifier has 1 to {IDENTIFIER_LENGTH_MAX} characters.")

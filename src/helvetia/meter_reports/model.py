@@ -1,0 +1,173 @@
+"""Reports of usage to Stripe: what is still to be reported, under which identifier, and in which state. Pure.
+
+The value of a new report is the period's closed total, cut to 6 places, minus everything reported before in every
+state but rejected. So the values telescope: their sum is always the cut total, whatever the order of events.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from helvetia.kernel.identity import AccountId
+from helvetia.kernel.period import Period
+from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
+
+# Stripe takes usage of the last 35 days; a little less, so that none is refused on its way.
+REPORTABLE_FOR = timedelta(days=35) - timedelta(minutes=10)
+# Stripe keeps identifiers at least 24 h after it took them; real time, a little less.
+IDENTIFIER_HOLDS_FOR = timedelta(hours=23, minutes=30)
+# Longer than one call with all its repetitions: until then another sender may be at it.
+SENDING_LASTS = timedelta(seconds=60)
+# Summaries are eventually consistent: what was sent this recently may not be in them yet.
+SUMMARY_SETTLES_IN = timedelta(minutes=15)
+REJECTED_WAIT_MIN = timedelta(minutes=1)
+REJECTED_WAIT_MAX = timedelta(hours=6)
+
+
+class ReportState(StrEnum):
+    """due → sent → confirmed; rejected by Stripe; unknown: sent perhaps; dead: the operator's."""
+
+    DUE = "due"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReport:
+    """One row of the outbox. `first_sent_at`, `last_sent_at` and `settled_at` are real time."""
+
+    account_id: AccountId
+    metric: UsageMetric
+    piece_start: datetime
+    revision: int
+    billing_period_start: datetime
+    billing_period_end: datetime
+    stripe_customer_id: str
+    event_name: str
+    identifier: str
+    value: Decimal
+    state: ReportState
+    attempt_count: int
+    created_at: datetime
+    first_sent_at: datetime | None
+    last_sent_at: datetime | None
+    settled_at: datetime | None
+    last_error: str | None
+
+    @property
+    def occurred_at(self) -> datetime:
+        """The event's time: the piece's start to the whole second, never before the period."""
+        return max(self.piece_start.replace(microsecond=0), self.billing_period_start)
+
+    @property
+    def stream(self) -> tuple[str, str]:
+        """Events of one customer to one meter go one after another."""
+        return (self.stripe_customer_id, self.event_name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedSoFar:
+    """What the outbox holds for a metric of a period: the sum that counts, and how often it was rejected lately."""
+
+    value: Decimal
+    rejected_count: int
+    last_rejected_at: datetime | None
+
+    def may_retry_at(self, wall: datetime) -> bool:
+        """After a rejection, a new revision waits: 1 minute, doubling with each, at most 6 hours."""
+        if self.last_rejected_at is None:
+            return True
+        doublings = max(0, min(self.rejected_count - 1, 16))
+        return wall >= self.last_rejected_at + min(REJECTED_WAIT_MAX, REJECTED_WAIT_MIN * (1 << doublings))
+
+
+def value_to_report(metric: UsageMetric, closed_total: int, reported: Decimal) -> Decimal:
+    """What is still to be reported, in the sold unit; negative when less was used than was reported."""
+    return to_sold_quantity(metric, closed_total) - reported
+
+
+def make_identifier(
+    account_id: AccountId, metric: UsageMetric, period: Period, piece_start: datetime, revision: int
+) -> str:
+    """The name Stripe knows a report by: the same in every attempt, and no other's."""
+    parts = (str(account_id), metric.value, period.starts_at.isoformat(), piece_start.isoformat(), str(revision))
+    return "hv_" + hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def is_too_old(occurred_at: datetime, now: datetime) -> bool:
+    """Whether Stripe takes the usage no more; both in business time."""
+    return now - occurred_at > REPORTABLE_FOR
+
+
+class NextStep(StrEnum):
+    """What to do with a row whose turn it is."""
+
+    SEND = "send"
+    BURY = "bury"
+    ASK_SUMMARY = "ask_summary"
+
+
+def next_step(report: MeterReport, *, now: datetime, wall: datetime) -> NextStep:
+    """Send it; or, when a former attempt may have arrived too long ago to repeat it, ask Stripe's summary first."""
+    if report.first_sent_at is not None and wall - report.first_sent_at >= IDENTIFIER_HOLDS_FOR:
+        return NextStep.ASK_SUMMARY
+    return NextStep.BURY if is_too_old(report.occurred_at, now) else NextStep.SEND
+
+
+class Verdict(StrEnum):
+    """What a summary says about what is not yet confirmed."""
+
+    ALL_ARRIVED = "all_arrived"
+    UNKNOWN_NEVER_ARRIVED = "unknown_never_arrived"
+    UNDECIDED = "undecided"
+
+
+def judge_summary(reports: Sequence[MeterReport], counted: Decimal, wall: datetime) -> Verdict:
+    """Compare what Stripe counted with what was sent to the same range.
+
+    Everything arrived when the sums are equal. The unknown ones never arrived when the sum is equal without them and
+    nothing was sent so recently that the summary may lack it.
+    """
+    sent = [report for report in reports if report.state in {ReportState.SENT, ReportState.CONFIRMED}]
+    unknown = [report for report in reports if report.state is ReportState.UNKNOWN]
+    certain = sum((report.value for report in sent), Decimal(0))
+    if counted == certain + sum((report.value for report in unknown), Decimal(0)):
+        return Verdict.ALL_ARRIVED
+    is_settled = all(
+        report.last_sent_at is None or wall - report.last_sent_at >= SUMMARY_SETTLES_IN for report in (*sent, *unknown)
+    )
+    return Verdict.UNKNOWN_NEVER_ARRIVED if unknown and counted == certain and is_settled else Verdict.UNDECIDED
+
+
+def whole_minutes(period: Period) -> Period:
+    """The range of whole minutes around a period, which summaries are asked for; it may hold a neighbour's event."""
+    starts_at = period.starts_at.replace(second=0, microsecond=0)
+    last_minute_at = (period.ends_at - timedelta(microseconds=1)).replace(second=0, microsecond=0)
+    return Period(starts_at=starts_at, ends_at=last_minute_at + timedelta(minutes=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRound:
+    """What one round of sending did."""
+
+    sent_count: int = 0
+    rejected_count: int = 0
+    dead_count: int = 0
+    unknown_count: int = 0
+    failed_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """One metric of a period at Stripe: what we sent, what it counted, and whether all is confirmed."""
+
+    metric: UsageMetric
+    sent: Decimal
+    counted: Decimal
+    is_confirmed: bool

@@ -1,0 +1,159 @@
+"""The arrow outbox → Stripe: every row arrives once, whatever breaks.
+
+An attempt is on record before it leaves; afterwards the row is settled. A crash in between leaves the row due, and it
+is sent again with the same identifier, which Stripe takes only once ("already used" is a success). When the first
+attempt is so long ago that Stripe may have forgotten the identifier, the row becomes unknown, and only Stripe's
+summary decides. Streams (customer and meter) run side by side, the reports of one stream one after another, all
+together at a bounded rate. When Stripe is away the round ends; what was not sent stays due.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from helvetia.billing.service import BillingService
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.errors import HelvetiaError, Unavailable
+from helvetia.kernel.identity import AccountId
+from helvetia.meter_reports import store
+from helvetia.meter_reports.model import (
+    SENDING_LASTS,
+    MeterReport,
+    NextStep,
+    ReportState,
+    SendRound,
+    next_step,
+)
+from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, MeterEventOutOfTime
+from helvetia.stripe_gateway.model import MeterEvent
+
+BATCH_MAX = 100
+STREAMS_AT_ONCE = 4
+CALLS_PER_SECOND = 20.0  # a sandbox or test account allows 25 in all
+
+_log = structlog.get_logger()
+
+
+class Pace:
+    """Lets calls pass at a bounded rate."""
+
+    def __init__(self, clock: Clock, calls_per_second: float = CALLS_PER_SECOND) -> None:
+        self._clock = clock
+        self._every_s = 1 / calls_per_second
+        self._next_s = 0.0
+
+    async def wait(self) -> None:
+        now_s = self._clock.monotonic()
+        turn_s = max(now_s, self._next_s)
+        self._next_s = turn_s + self._every_s
+        await asyncio.sleep(turn_s - now_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendParts:
+    """What sending works with."""
+
+    database: Database
+    clock: Clock
+    billing: BillingService
+    pace: Pace
+
+
+async def send_reports(parts: SendParts, *, account_id: AccountId | None = None, limit: int = BATCH_MAX) -> SendRound:
+    """Send one batch of due rows, oldest first, of one account or of all."""
+    claimed, settled = await _claim(parts, account_id, limit)
+    streams: dict[tuple[str, str], list[MeterReport]] = {}
+    for report in claimed:
+        streams.setdefault(report.stream, []).append(report)
+    gate = asyncio.Semaphore(STREAMS_AT_ONCE)
+    rounds = await asyncio.gather(*(_send_stream(parts, gate, stream) for stream in streams.values()))
+    return _add_up([settled, *rounds])
+
+
+async def _claim(parts: SendParts, account_id: AccountId | None, limit: int) -> tuple[list[MeterReport], SendRound]:
+    """Take due rows for sending; settle those that may not be sent any more."""
+    now, wall = parts.clock.now(), parts.clock.wall()
+    by_step: dict[NextStep, list[MeterReport]] = {step: [] for step in NextStep}
+    async with parts.database.transaction() as tx:
+        due = await store.lock_due(tx, wall=wall, sending_lasts=SENDING_LASTS, limit=limit, account_id=account_id)
+        for report in due:
+            by_step[next_step(report, now=now, wall=wall)].append(report)
+        for report in by_step[NextStep.BURY]:
+            reason = "older than 35 days when its turn came; Stripe takes it no more"
+            await store.settle(tx, report, ReportState.DEAD, wall=wall, error=reason)
+        for report in by_step[NextStep.ASK_SUMMARY]:
+            reason = f"first sent {report.first_sent_at}, no answer within the life of the identifier"
+            await store.settle(tx, report, ReportState.UNKNOWN, wall=wall, error=reason)
+        claimed = await store.mark_sending(tx, by_step[NextStep.SEND], wall)
+    claimed.sort(key=lambda report: (report.created_at, report.piece_start, report.revision))
+    settled = SendRound(dead_count=len(by_step[NextStep.BURY]), unknown_count=len(by_step[NextStep.ASK_SUMMARY]))
+    return claimed, settled
+
+
+async def _send_stream(parts: SendParts, gate: asyncio.Semaphore, stream: Sequence[MeterReport]) -> SendRound:
+    """The reports of one customer and meter, one after another; the first that finds Stripe away ends it."""
+    rounds: list[SendRound] = []
+    async with gate:
+        for position, report in enumerate(stream):
+            await parts.pace.wait()
+            done = await _send_one(parts, report)
+            rounds.append(done)
+            if done.failed_count:
+                await _free(parts, stream[position + 1 :])
+                break
+    return _add_up(rounds)
+
+
+async def _send_one(parts: SendParts, report: MeterReport) -> SendRound:
+    event = MeterEvent(
+        event_name=report.event_name,
+        customer_id=report.stripe_customer_id,
+        value=report.value,
+        identifier=report.identifier,
+        occurred_at=report.occurred_at,
+    )
+    try:
+        await parts.billing.report_usage(event)
+    except AlreadyUsedIdentifier:
+        return await _settle(parts, report, ReportState.SENT, None)
+    except MeterEventOutOfTime as error:
+        return await _settle(parts, report, ReportState.DEAD, error.detail)
+    except Unavailable as error:
+        return await _failed(parts, report, error)
+    except HelvetiaError as error:
+        return await _settle(parts, report, ReportState.REJECTED, error.detail)
+    return await _settle(parts, report, ReportState.SENT, None)
+
+
+async def _settle(parts: SendParts, report: MeterReport, state: ReportState, error: str | None) -> SendRound:
+    async with parts.database.transaction() as tx:
+        await store.settle(tx, report, state, wall=parts.clock.wall(), error=error)
+    if state is ReportState.SENT:
+        return SendRound(sent_count=1)
+    _log.warning("meter_reports.not_taken", identifier=report.identifier, state=state, error=error)
+    return SendRound(dead_count=1) if state is ReportState.DEAD else SendRound(rejected_count=1)
+
+
+async def _failed(parts: SendParts, report: MeterReport, error: HelvetiaError) -> SendRound:
+    async with parts.database.transaction() as tx:
+        await store.note_error(tx, report, error.detail)
+    _log.warning("meter_reports.not_answered", identifier=report.identifier, code=error.code)
+    return SendRound(failed_count=1)
+
+
+async def _free(parts: SendParts, reports: Sequence[MeterReport]) -> None:
+    async with parts.database.transaction() as tx:
+        await store.free_claim(tx, reports)
+
+
+def _add_up(rounds: Sequence[SendRound]) -> SendRound:
+    return SendRound(
+        sent_count=sum(done.sent_count for done in rounds),
+        rejected_count=sum(done.rejected_count for done in rounds),
+        dead_count=sum(done.dead_count for done in rounds),
+        unknown_count=sum(done.unknown_count for done in rounds),
+        failed_count=sum(done.failed_count for done in rounds),
+    )
