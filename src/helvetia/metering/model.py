@@ -1,0 +1,289 @@
+"""What metering knows: runs, holders, readings, pieces, findings and totals. Pure.
+
+Instants of the engine are `_ns` since the epoch. Quantities are integers in base units (kernel/quantity.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
+
+NOBODY = AccountId(UUID(int=0))
+"""Findings about containers of no known service are filed under this id: the operator's, never a customer's."""
+
+RECORD_PREFIX = "record:"
+"""Incarnation of a record written through `record_usage`: this prefix and its idempotency key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeteringConfig:
+    """How often is looked, how long is waited, and the bound on every loop and batch."""
+
+    sample_interval_s: float = 10.0
+    storage_interval_s: float = 300.0
+    settle_s: float = 180.0
+    host_timeout_s: float = 20.0
+    hours_per_pass: int = 48
+    passes_max: int = 50
+    removals_max: int = 200
+    reconnect_wait_max_s: float = 30.0
+
+    @property
+    def sample_interval_ms(self) -> int:
+        return round(self.sample_interval_s * 1_000)
+
+    @property
+    def settle_ns(self) -> int:
+        return round(self.settle_s * 1_000) * 1_000_000
+
+
+class FindingKind(StrEnum):
+    """A gap: something may be missing. An anomaly: something was not believed."""
+
+    GAP = "gap"
+    ANOMALY = "anomaly"
+
+
+class FindingCause(StrEnum):
+    """Why; the words stored in the database."""
+
+    NO_READING = "no_reading"
+    ENGINE_UNREACHABLE = "engine_unreachable"
+    FINISH_UNSEEN = "finish_unseen"
+    RUNS_UNSEEN = "runs_unseen"
+    COUNTER_FELL = "counter_fell"
+    OWNER_UNKNOWN = "owner_unknown"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A gap or an anomaly with its cause and bounds."""
+
+    account_id: AccountId
+    service_id: ServiceId
+    incarnation: str
+    kind: FindingKind
+    cause: FindingCause
+    starts_ns: int
+    ends_ns: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One start of one container; both ends are the engine's own.
+
+    `seen_ns`: the last instant the engine said that it ran, never past its finish. `vanished`: the finish is only the
+    last instant seen, because the engine no longer tells. `final_until_ns`: its pieces are counted for good up to here.
+    """
+
+    account_id: AccountId
+    service_id: ServiceId
+    incarnation: str
+    container_id: str
+    node: str
+    started_ns: int
+    finished_ns: int | None
+    seen_ns: int
+    restart_count: int = 0
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+    vanished: bool = False
+    final_until_ns: int | None = None
+    closed_at: datetime | None = None
+
+    def merge(self, sighting: "Run") -> "Run":
+        """This run after one more look at it, in whatever order the looks arrive.
+
+        A finish told by the engine stands; one that was only a bound gives way to a later look.
+        """
+        finished_ns = self._merged_finish(sighting)
+        seen_ns = max(self.seen_ns, sighting.seen_ns)
+        merged = replace(
+            self,
+            finished_ns=finished_ns,
+            seen_ns=seen_ns if finished_ns is None else min(seen_ns, finished_ns),
+            restart_count=max(self.restart_count, sighting.restart_count),
+            exit_code=self.exit_code if sighting.exit_code is None else sighting.exit_code,
+            oom_killed=sighting.oom_killed if self.oom_killed is None else self.oom_killed or sighting.oom_killed,
+            vanished=self.vanished and finished_ns == self.finished_ns and sighting.finished_ns is None,
+        )
+        return merged if finished_ns == self.finished_ns else merged.reopened(self.end_ns, merged.end_ns)
+
+    def vanish(self, until_ns: int | None = None) -> "Run":
+        """Its finish was not seen: bounded by the last instant it was seen (or `until_ns`, if that is earlier)."""
+        finished_ns = max(self.started_ns, self.seen_ns if until_ns is None else min(self.seen_ns, until_ns))
+        gone = replace(self, finished_ns=finished_ns, seen_ns=finished_ns, vanished=True)
+        return gone.reopened(finished_ns)
+
+    def reopened(self, *changed_ns: int) -> "Run":
+        """The same run, to be counted anew from the hour of the earliest of these instants."""
+        final_until_ns = self.final_until_ns
+        if final_until_ns is not None:
+            final_until_ns = min(final_until_ns, *(floor_hour_ns(instant_ns) for instant_ns in changed_ns))
+        return replace(self, final_until_ns=final_until_ns, closed_at=None)
+
+    @property
+    def end_ns(self) -> int:
+        """Its finish, or the last instant it was seen."""
+        return self.seen_ns if self.finished_ns is None else self.finished_ns
+
+    def _merged_finish(self, sighting: "Run") -> int | None:
+        if sighting.finished_ns is not None:
+            return sighting.finished_ns
+        if self.vanished and sighting.seen_ns > self.seen_ns:
+            return None
+        return self.finished_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Cumulative counters of one run at one instant; None means not measured, never 0."""
+
+    sampled_ns: int
+    interval_ns: int
+    memory_bytes: int | None
+    transmitted_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeReading:
+    """Bytes held at one instant."""
+
+    sampled_ns: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What pieces are cut from: a run or a storage holder. `ends_ns` is None while it goes on, seen until `seen_ns`."""
+
+    service_id: ServiceId
+    incarnation: str
+    starts_ns: int
+    ends_ns: int | None
+    seen_ns: int
+    final_until_ns: int | None
+
+    @property
+    def known_until_ns(self) -> int:
+        """Until when it surely lived: its end, or the last instant it was seen; never before its start."""
+        return max(self.starts_ns, self.seen_ns if self.ends_ns is None else self.ends_ns)
+
+    @property
+    def counts_from_ns(self) -> int:
+        """Where the next count begins: a window's edge."""
+        return floor_hour_ns(self.starts_ns) if self.final_until_ns is None else self.final_until_ns
+
+    @property
+    def reads_after_ns(self) -> int:
+        """Readings at or before this instant are counted already, or are of no run."""
+        return self.counts_from_ns if self.counts_from_ns > self.starts_ns else self.starts_ns - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one life used of one metric in one window."""
+
+    metric: UsageMetric
+    starts_ns: int
+    ends_ns: int
+    quantity: int
+    reading_count: int
+    first_reading_ns: int | None
+    last_reading_ns: int | None
+    bound: str
+
+
+PieceKey = tuple[UsageMetric, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenPiece:
+    """A piece as the ledger holds it: the sum of its revisions, the end of its last, and whether that one is open."""
+
+    metric: UsageMetric
+    starts_ns: int
+    ends_ns: int
+    furthest_ns: int
+    quantity: int
+    revision: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRow:
+    """A row to insert, or to put in the place of the open one of the same revision."""
+
+    life: Life
+    piece: Piece
+    revision: int
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """The mission's usage record: one piece (or one difference to it), in base units of its metric."""
+
+    id: UUID
+    account_id: AccountId
+    service_id: ServiceId
+    metric: UsageMetric
+    incarnation: str
+    revision: int
+    quantity: int
+    timestamp: datetime
+    period_start: datetime
+    period_end: datetime
+    closed_at: datetime | None
+    reading_count: int = 0
+    first_reading_ns: int | None = None
+    last_reading_ns: int | None = None
+    bound: str | None = None
+    reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageGap:
+    """A stretch in which something may be missing from the figures; nothing was guessed for it."""
+
+    service_id: ServiceId
+    cause: FindingCause
+    starts_at: datetime
+    ends_at: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTotals:
+    """What was used in a period, in base units, open and closed pieces alike.
+
+    `as_of`: everything that lives was looked at then or later; None when nothing lives. `is_complete`: no gap touches
+    the period. `is_closed`: no piece of it can change any more but by a fact learnt late. `gaps`: the newest few.
+    """
+
+    quantities: Mapping[UsageMetric, int]
+    as_of: datetime | None
+    is_complete: bool
+    is_closed: bool
+    gaps: Sequence[UsageGap]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeteringAccount:
+    """Until when Stripe's boundaries of the account are surely known, and whether closing waits for that."""
+
+    account_id: AccountId
+    waits_for_stripe: bool
+    known_until: datetime | None
+
+
+def floor_hour_ns(instant_ns: int) -> int:
+    """The start of the UTC hour that holds the instant."""
+    return instant_ns - instant_ns % NS_PER_HOUR

@@ -1,0 +1,103 @@
+"""All SQL of storage holders (writable layers and volumes) and their sizes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from helvetia.containers.model import StorageSize
+from helvetia.database.pool import Transaction
+from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.quantity import NS_PER_HOUR
+from helvetia.metering.model import Life
+
+_LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns"
+
+# A holder that had gone and is there again was away in between: a size of 0 just after it went ends the former hold.
+_MARK_AWAY = """
+INSERT INTO storage_readings (account_id, service_id, holder, sampled_ns, size_bytes, recorded_at)
+SELECT h.account_id, h.service_id, h.holder, h.gone_ns + 1, 0, %(recorded_at)s
+FROM storage_holders h
+JOIN unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(sampled)s::bigint[])
+    AS n (account_id, service_id, holder, sampled_ns) USING (account_id, service_id, holder)
+WHERE h.gone_ns < n.sampled_ns
+ON CONFLICT DO NOTHING
+"""
+
+_SAVE_HOLDERS = f"""
+INSERT INTO storage_holders AS h (account_id, service_id, holder, kind, node, first_ns, seen_ns)
+SELECT n.account_id, n.service_id, n.holder, n.kind, %(node)s, n.sampled_ns, n.sampled_ns
+FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(kinds)s::text[], %(sampled)s::bigint[])
+    AS n (account_id, service_id, holder, kind, sampled_ns)
+ON CONFLICT (account_id, service_id, holder) DO UPDATE SET
+    seen_ns = greatest(h.seen_ns, EXCLUDED.seen_ns),
+    final_until_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns
+        THEN least(h.final_until_ns, h.gone_ns - h.gone_ns % {NS_PER_HOUR}) ELSE h.final_until_ns END,
+    closed_at = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.closed_at END,
+    gone_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.gone_ns END
+"""
+
+_INSERT_SIZES = """
+INSERT INTO storage_readings (account_id, service_id, holder, sampled_ns, size_bytes, recorded_at)
+SELECT n.*, %(recorded_at)s
+FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(sampled)s::bigint[], %(sizes)s::bigint[])
+    AS n
+ON CONFLICT DO NOTHING
+"""
+
+_LOCK_NODE_HOLDERS = """
+SELECT FROM storage_holders WHERE node = %(node)s AND gone_ns IS NULL OR holder = ANY(%(holders)s)
+ORDER BY account_id, service_id, holder FOR NO KEY UPDATE
+"""
+
+_MARK_GONE = """
+UPDATE storage_holders SET gone_ns = seen_ns
+WHERE node = %(node)s AND gone_ns IS NULL AND seen_ns < %(looked_ns)s
+"""
+
+
+async def save_sizes(
+    tx: Transaction, node: str, sizes: Sequence[tuple[AccountId, StorageSize]], *, looked_ns: int, recorded_at: datetime
+) -> None:
+    """One whole look at a node: its sizes are stored, and what is not there any more went when it was last seen."""
+    ordered = sorted(sizes, key=lambda one: (one[0], one[1].service_id, one[1].holder))
+    values = {
+        "node": node,
+        "looked_ns": looked_ns,
+        "recorded_at": recorded_at,
+        "accounts": [account_id for account_id, _ in ordered],
+        "services": [size.service_id for _, size in ordered],
+        "holders": [size.holder for _, size in ordered],
+        "kinds": [size.kind for _, size in ordered],
+        "sampled": [size.sampled_ns for _, size in ordered],
+        "sizes": [size.size_bytes for _, size in ordered],
+    }
+    for statement in (_LOCK_NODE_HOLDERS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES, _MARK_GONE):
+        await tx.execute(statement, values)
+
+
+async def mark_layer_gone(tx: Transaction, container_id: str, *, gone_ns: int) -> None:
+    """The layer of a container that we removed ourselves, at an instant just before."""
+    await tx.execute(
+        """UPDATE storage_holders SET gone_ns = greatest(seen_ns, %s)
+           WHERE holder = %s AND kind = 'layer' AND gone_ns IS NULL""",
+        (gone_ns, container_id),
+    )
+
+
+async def lock_open_holders(tx: Transaction, account_id: AccountId) -> list[Life]:
+    """Holders of an account that are not counted for good, locked until the transaction ends."""
+    cursor = await tx.execute(
+        f"""SELECT {_LIFE} FROM storage_holders WHERE account_id = %s AND closed_at IS NULL
+            ORDER BY account_id, service_id, holder FOR NO KEY UPDATE""",
+        (account_id,),
+    )
+    return [
+        Life(
+            service_id=ServiceId(service_id),
+            incarnation=holder,
+            starts_ns=first_ns,
+            ends_ns=gone_ns,
+            seen_ns=seen_ns,
+            final_until_ns=final_until_ns,
+        )
+        for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns in await cursor.fetchall()
+    ]

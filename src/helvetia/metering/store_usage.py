@@ -1,0 +1,175 @@
+"""All SQL of totals and external records: what other packages and pages read of the ledger."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from helvetia.database.pool import Transaction
+from helvetia.kernel.clock import from_ns, to_ns
+from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.period import Period
+from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.model import FindingCause, UsageGap, UsageRecord, UsageTotals
+
+GAPS_SHOWN_MAX = 50
+
+_RECORD = """id, account_id, service_id, metric, incarnation, revision, quantity, "timestamp", period_start, period_end,
+closed_at, reading_count, first_reading_ns, last_reading_ns, bound, reason, actor"""
+
+_TOTALS = """
+SELECT metric, sum(quantity), bool_or(closed_at IS NULL) FROM usage_records
+WHERE account_id = %(account_id)s AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
+  AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+GROUP BY metric
+"""
+
+_CLOSED = """
+SELECT metric, sum(quantity) FROM usage_records
+WHERE account_id = %(account_id)s AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
+  AND closed_at IS NOT NULL
+GROUP BY metric
+"""
+
+# Open rows of the period, and lives that may still get one there.
+_OPEN = """
+SELECT (SELECT count(*) FROM usage_records WHERE account_id = %(account_id)s AND closed_at IS NULL
+          AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+          AND period_start >= %(starts_at)s AND period_start < %(ends_at)s)
+     + (SELECT count(*) FROM container_runs WHERE account_id = %(account_id)s AND closed_at IS NULL
+          AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+          AND started_ns < %(ends_ns)s AND coalesce(final_until_ns, 0) < %(ends_ns)s)
+     + (SELECT count(*) FROM storage_holders WHERE account_id = %(account_id)s AND closed_at IS NULL
+          AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+          AND first_ns < %(ends_ns)s AND coalesce(final_until_ns, 0) < %(ends_ns)s)
+"""
+
+_AS_OF = """
+SELECT least((SELECT min(seen_ns) FROM container_runs WHERE account_id = %(account_id)s AND closed_at IS NULL
+                AND finished_ns IS NULL AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)),
+             (SELECT min(seen_ns) FROM storage_holders WHERE account_id = %(account_id)s AND closed_at IS NULL
+                AND gone_ns IS NULL AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)))
+"""
+
+_GAPS = """
+SELECT service_id, cause, starts_ns, ends_ns, detail FROM metering_findings
+WHERE account_id = %(account_id)s AND kind = 'gap' AND starts_ns < %(ends_ns)s AND ends_ns > %(starts_ns)s
+  AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+ORDER BY starts_ns DESC LIMIT %(limit)s
+"""
+
+
+def _values(account_id: AccountId, period: Period, service_id: ServiceId | None = None) -> dict[str, object]:
+    return {
+        "account_id": account_id,
+        "service_id": service_id,
+        "starts_at": period.starts_at,
+        "ends_at": period.ends_at,
+        "starts_ns": to_ns(period.starts_at),
+        "ends_ns": to_ns(period.ends_at),
+        "limit": GAPS_SHOWN_MAX,
+    }
+
+
+async def closed_totals(tx: Transaction, account_id: AccountId, period: Period) -> dict[UsageMetric, int]:
+    """Base units of the closed pieces that start in the period; a metric without any is 0."""
+    cursor = await tx.execute(_CLOSED, _values(account_id, period))
+    found = {metric: int(quantity) for metric, quantity in await cursor.fetchall()}
+    return {metric: found.get(metric, 0) for metric in UsageMetric}
+
+
+async def open_piece_count(tx: Transaction, account_id: AccountId, period: Period) -> int:
+    """Pieces of the period that are not closed, and lives that are not counted for good until its end.
+
+    0 means that only a fact learnt late can change the period's closed totals.
+    """
+    cursor = await tx.execute(_OPEN, _values(account_id, period))
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def totals(
+    tx: Transaction, account_id: AccountId, period: Period, service_id: ServiceId | None = None
+) -> UsageTotals:
+    """What an account (or one of its services) used: pieces that start in the period, open and closed.
+
+    Pieces are cut at the account's boundaries, so each belongs to one period and none is counted twice or lost.
+    """
+    values = _values(account_id, period, service_id)
+    rows = await (await tx.execute(_TOTALS, values)).fetchall()
+    as_of = await (await tx.execute(_AS_OF, values)).fetchone()
+    open_count = await (await tx.execute(_OPEN, values)).fetchone()
+    gaps = [_to_gap(*row) for row in await (await tx.execute(_GAPS, values)).fetchall()]
+    found = {metric: int(quantity) for metric, quantity, _ in rows}
+    return UsageTotals(
+        quantities={metric: found.get(metric, 0) for metric in UsageMetric},
+        as_of=None if as_of is None or as_of[0] is None else from_ns(as_of[0]),
+        is_complete=not gaps,
+        is_closed=open_count is not None and open_count[0] == 0,
+        gaps=gaps,
+    )
+
+
+def _to_gap(service_id: ServiceId, cause: str, starts_ns: int, ends_ns: int, detail: str) -> UsageGap:
+    return UsageGap(
+        service_id=service_id,
+        cause=FindingCause(cause),
+        starts_at=from_ns(starts_ns),
+        ends_at=from_ns(ends_ns),
+        detail=detail,
+    )
+
+
+async def owns_service(tx: Transaction, account_id: AccountId, service_id: ServiceId) -> bool:
+    """Whether the service is or was this account's; a deleted one keeps its usage."""
+    cursor = await tx.execute(
+        "SELECT FROM services WHERE account_id = %s AND service_id = %s", (account_id, service_id)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def has_cut_inside(tx: Transaction, account_id: AccountId, period: Period) -> bool:
+    """Whether a boundary of the account lies strictly inside the period."""
+    cursor = await tx.execute(
+        "SELECT FROM metering_cuts WHERE account_id = %s AND cut_at > %s AND cut_at < %s LIMIT 1",
+        (account_id, period.starts_at, period.ends_at),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def find_record(tx: Transaction, account_id: AccountId, incarnation: str) -> UsageRecord | None:
+    """The external record of an idempotency key."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            f"""SELECT {_RECORD} FROM usage_records
+                WHERE account_id = %s AND incarnation = %s AND starts_with(incarnation, 'record:')""",
+            (account_id, incarnation),
+        )
+        row = await cursor.fetchone()
+    return None if row is None else _from_row(row)
+
+
+async def insert_record(tx: Transaction, record: UsageRecord) -> None:
+    names = [name.strip().strip('"') for name in _RECORD.split(",")]
+    marks = ", ".join(["%s"] * len(names))
+    await tx.execute(
+        f"INSERT INTO usage_records ({_RECORD}) VALUES ({marks})", [getattr(record, name) for name in names]
+    )
+
+
+async def records_of_service(
+    tx: Transaction, account_id: AccountId, service_id: ServiceId, period: Period, *, limit: int
+) -> Sequence[UsageRecord]:
+    """The ledger's rows of a service that start in the period, newest first."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            f"""SELECT {_RECORD} FROM usage_records
+                WHERE account_id = %s AND service_id = %s AND period_start >= %s AND period_start < %s
+                ORDER BY period_start DESC, incarnation, metric, revision DESC LIMIT %s""",
+            (account_id, service_id, period.starts_at, period.ends_at, limit),
+        )
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+
+def _from_row(row: Mapping[str, Any]) -> UsageRecord:
+    return UsageRecord(**{**row, "quantity": int(row["quantity"])})
