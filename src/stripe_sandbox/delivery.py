@@ -22,8 +22,9 @@ from stripe_sandbox.documents import Kind
 from stripe_sandbox.store import Store
 
 POLL_S = 0.1
+BUSY_POLL_S = 0.01
 TIMEOUT_S = 10
-AT_ONCE = 8
+AT_ONCE = 32
 RETRIES_AFTER_S = (1, 5, 30, 120, 600)
 _OK = range(200, 300)
 LOG = logging.getLogger(__name__)
@@ -51,16 +52,27 @@ class Deliverer:
         """Bind the sender to the store; nothing is sent until ``run``."""
         self._store = store
         self._kinds = kinds
+        self._sending: set[int] = set()
 
     async def run(self) -> None:
-        """Send what is due until cancelled."""
+        """Send what is due until cancelled; a slow receiver holds up only its own requests."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
             while True:
                 due = self._due()
-                await asyncio.gather(*(self._deliver(session, delivery) for delivery in due))
-                if not due:
-                    await asyncio.sleep(POLL_S)
+                for delivery in due:
+                    self._sending.add(delivery.seq)
+                    group.create_task(self._send(session, delivery))
+                await asyncio.sleep(BUSY_POLL_S if due else POLL_S)
+
+    async def _send(self, session: aiohttp.ClientSession, delivery: _Delivery) -> None:
+        try:
+            await self._deliver(session, delivery)
+        except Exception:
+            LOG.exception("webhook delivery %s failed inside the sandbox", delivery.seq)
+            self._put_off(delivery)
+        finally:
+            self._sending.discard(delivery.seq)
 
     def _due(self) -> list[_Delivery]:
         rows = self._store.rows(
@@ -68,7 +80,8 @@ class Deliverer:
             " WHERE next_at<=? ORDER BY next_at, seq LIMIT ?",
             *(wall_s(), AT_ONCE),
         )
-        return [_Delivery(**dict(row)) for row in rows]
+        waiting = [_Delivery(**dict(row)) for row in rows if row["seq"] not in self._sending]
+        return waiting[: AT_ONCE - len(self._sending)]
 
     async def _deliver(self, session: aiohttp.ClientSession, delivery: _Delivery) -> None:
         event = self._store.get(delivery.account, "event", delivery.event)
@@ -90,7 +103,7 @@ class Deliverer:
             self._finish(delivery, delivered=False)
 
     def _put_off(self, delivery: _Delivery) -> None:
-        next_at = wall_s() + RETRIES_AFTER_S[delivery.attempts]
+        next_at = wall_s() + RETRIES_AFTER_S[min(delivery.attempts, len(RETRIES_AFTER_S) - 1)]
         with self._store.transaction():
             self._store.run("UPDATE deliveries SET attempts=attempts+1, next_at=? WHERE seq=?", next_at, delivery.seq)
 

@@ -191,3 +191,14 @@ def test_webhook_of_the_command_line_reaches_every_account(launch: Callable[...,
     wait_for(lambda: len(inbox.received) >= 3)
     body, signature = inbox.received[-1]
     assert client.construct_event(body, signature, "whsec_given").type == "customer.created"
+
+
+def test_undelivered_events_can_be_found(world: World) -> None:
+    """Given an endpoint nobody listens at, then its events stay pending and are listed as not delivered."""
+    v1 = world.client.v1
+    v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/closed", "enabled_events": ["*"]})
+    v1.customers.create({})
+    missed = v1.events.list({"delivery_success": False}).data
+    assert [event.type for event in missed] == ["customer.created"]
+    assert missed[0].pending_webhooks == 1
+    assert v1.events.list({"delivery_success": True}).data == []
