@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from helvetia.containers.errors import ContainerRefused
-from helvetia.containers.event_hub import EventHub
 from helvetia.containers.model import ContainerCounters, ContainerEvent, ContainerRecord, ContainerSpec, StorageSize
+from helvetia.containers.processes.event_hub import EventHub
 from helvetia.containers.processes.folders import Folders, size_of_tree
 from helvetia.containers.processes.launch import check_spec, launch, say_go
 from helvetia.containers.processes.proc_files import read_memory, read_process

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Final
 
 from helvetia.containers.errors import ContainerRefused, HostUnavailable, ImageNotFound
-from helvetia.containers.event_hub import EventHub
 from helvetia.containers.model import (
     ContainerCounters,
     ContainerEvent,
@@ -21,6 +20,7 @@ from helvetia.containers.model import (
     ContainerState,
     StorageSize,
 )
+from helvetia.containers.processes.event_hub import EventHub
 from helvetia.containers.simulated.profile import Profile, read_profile
 from helvetia.containers.simulated.run import SimulatedContainer
 from helvetia.kernel.clock import Clock, to_ns

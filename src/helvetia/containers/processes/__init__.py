@@ -1,1 +1,1 @@
-"""Local processes as containers: their state file and what /proc tells of them. Only process_host uses it."""
+"""Local processes as containers: their state file and what /proc tells of them. process_host is its face."""

@@ -8,9 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from helvetia.containers.demo_workload import CPU_LIMIT, GO, MEMORY_LIMIT, PARAMETERS, VOLUME_PATH, WAIT_OPTION
 from helvetia.containers.errors import ContainerRefused, ImageNotFound
 from helvetia.containers.model import ContainerSpec
+from helvetia.containers.processes.demo_workload import (
+    CPU_LIMIT,
+    GO,
+    MEMORY_LIMIT,
+    PARAMETERS,
+    VOLUME_PATH,
+    WAIT_OPTION,
+)
 from helvetia.containers.processes.folders import VolumeFolder
 
 DEMO_IMAGES: Final = frozenset({"helvetia/demo", "helvetia/demo:latest"})
@@ -33,7 +40,7 @@ def check_spec(spec: ContainerSpec) -> None:
 def launch(spec: ContainerSpec, layer: Path, volumes: Sequence[VolumeFolder]) -> subprocess.Popen[bytes]:
     """Start it; it waits for `say_go`, and ends by itself when we die before. Raises OSError."""
     return subprocess.Popen(  # noqa: S603 - a fixed command
-        [sys.executable, "-I", "-m", "helvetia.containers.demo_workload", WAIT_OPTION],
+        [sys.executable, "-I", "-m", "helvetia.containers.processes.demo_workload", WAIT_OPTION],
         cwd=layer,
         env=_environment(spec, volumes),
         stdin=subprocess.PIPE,
