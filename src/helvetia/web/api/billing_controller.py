@@ -1,0 +1,73 @@
+"""Billing: the subscription, this period's usage and its cost, invoices, and what a client must know of payments."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from helvetia.billing.service import BillingService
+from helvetia.catalogue.prices import CURRENCY
+from helvetia.costs.service import CostService
+from helvetia.kernel.clock import Clock
+from helvetia.subscriptions.service import SubscriptionService
+from helvetia.web.api.schemas.billing import (
+    ConfigAnswer,
+    InvoiceListAnswer,
+    SubscriptionAnswer,
+    UsageAnswer,
+    to_wire_invoices,
+    to_wire_subscription,
+    to_wire_usage,
+)
+from helvetia.web.config import WebConfig
+from helvetia.web.middleware.authenticate import BillingReader
+
+Cursor = Annotated[str | None, Query(max_length=300, description="`nextCursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+class BillingController:
+    """Reads our own ledger only: it answers while Stripe does not."""
+
+    def __init__(
+        self,
+        config: WebConfig,
+        clock: Clock,
+        subscriptions: SubscriptionService,
+        costs: CostService,
+        billing: BillingService,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._subscriptions = subscriptions
+        self._costs = costs
+        self._billing = billing
+
+    def add_to(self, router: APIRouter) -> None:
+        def add(path: str, endpoint: object) -> None:
+            router.add_api_route(f"/api/v1/billing/{path}", endpoint, methods=["GET"], tags=["billing"])  # type: ignore[arg-type]
+
+        add("subscription", self.get_subscription)
+        add("usage", self.get_usage)
+        add("invoices", self.list_invoices)
+        add("config", self.get_config)
+
+    async def get_subscription(self, caller: BillingReader) -> SubscriptionAnswer:
+        """Plan, status, period and limits of the selected account."""
+        record = await self._subscriptions.get_subscription(caller.account_id)
+        return to_wire_subscription(record, self._clock.now())
+
+    async def get_usage(self, caller: BillingReader) -> UsageAnswer:
+        """What was used in the current period, what it costs, and the limits."""
+        return to_wire_usage(await self._costs.current_usage(caller.account_id))
+
+    async def list_invoices(self, caller: BillingReader, cursor: Cursor = None, limit: Limit = 20) -> InvoiceListAnswer:
+        """Invoices, newest first."""
+        return to_wire_invoices(await self._billing.get_invoices(caller.account_id, limit=limit, cursor=cursor))
+
+    async def get_config(self, _caller: BillingReader) -> ConfigAnswer:
+        """Publishable key and currency."""
+        return ConfigAnswer(
+            publishable_key=self._config.stripe_publishable_key,
+            currency=CURRENCY,
+            is_sandbox=self._config.is_sandbox,
+        )

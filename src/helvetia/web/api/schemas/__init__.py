@@ -1,0 +1,1 @@
+"""The wire: what requests may say and what answers hold, in camelCase."""

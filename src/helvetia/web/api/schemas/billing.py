@@ -1,0 +1,191 @@
+"""Subscription, usage and invoices on the wire, with the mission's field names."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from helvetia.billing.model import InvoicePage, InvoiceRecord
+from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
+from helvetia.costs.model import CurrentUsage, UsageLine
+from helvetia.kernel.money import Money
+from helvetia.subscriptions.model import SubscriptionRecord, limits_of
+from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
+
+
+class LimitsAnswer(WireAnswer):
+    """What the plan in force allows; null is unlimited. 1 GB = 2^30 bytes, 1 MB = 2^20 bytes."""
+
+    max_services: int | None
+    max_memory_mb: int | None
+    max_cpu_cores: WireDecimal | None
+    max_bandwidth_gb: int | None
+    max_storage_gb: int | None
+
+
+class SubscriptionAnswer(WireAnswer):
+    """The subscription of the selected account; one of `userId` and `organizationId` is null."""
+
+    id: str
+    user_id: str | None
+    organization_id: str | None
+    plan: str
+    status: str
+    stripe_customer_id: str | None
+    stripe_subscription_id: str | None
+    current_period_start: WireInstant
+    current_period_end: WireInstant
+    cancel_at: WireInstant | None
+    ended_at: WireInstant | None
+    fee: WireDecimal
+    currency: str
+    limits: LimitsAnswer
+
+
+class UsageLineAnswer(WireAnswer):
+    """One metric: `quantity` in `unit`, `unitPrice` per unit, `cost` in the currency of the whole.
+
+    `limit` (null: none) and `limitUsed` are in `limitUnit`: bandwidth counts the period, storage what is held now.
+    """
+
+    metric: str
+    quantity: WireDecimal
+    unit: str
+    unit_price: WireDecimal
+    cost: WireDecimal
+    limit: WireDecimal | None
+    limit_used: WireDecimal | None
+    limit_unit: str | None
+
+
+class UsageAnswer(WireAnswer):
+    """The current period so far; `total` is the sum of the lines, `isCharged` whether Stripe bills it."""
+
+    usage: list[UsageLineAnswer]
+    period_start: WireInstant
+    period_end: WireInstant
+    as_of: WireInstant
+    complete: bool
+    currency: str
+    total: WireDecimal
+    is_charged: bool
+
+
+class InvoiceAnswer(WireAnswer):
+    """An invoice as mirrored from Stripe; amounts in `currency`."""
+
+    id: str
+    number: str | None
+    status: str
+    currency: str
+    total: WireDecimal
+    amount_due: WireDecimal
+    amount_paid: WireDecimal
+    amount_remaining: WireDecimal
+    attempt_count: int
+    next_payment_attempt: WireInstant | None
+    period_start: WireInstant
+    period_end: WireInstant
+    issued_at: WireInstant
+    paid_at: WireInstant | None
+
+
+class InvoiceListAnswer(WireAnswer):
+    invoices: list[InvoiceAnswer]
+    next_cursor: str | None
+
+
+class ConfigAnswer(WireAnswer):
+    """What a client needs to know of payments."""
+
+    publishable_key: str
+    currency: str
+    is_sandbox: bool
+
+
+def to_wire_subscription(record: SubscriptionRecord, now: datetime) -> SubscriptionAnswer:
+    period = record.period_at(now)
+    return SubscriptionAnswer(
+        id=str(record.id),
+        user_id=None if record.user_id is None else str(record.user_id),
+        organization_id=None if record.organization_id is None else str(record.organization_id),
+        plan=record.plan.value,
+        status=record.status.value,
+        stripe_customer_id=record.stripe_customer_id,
+        stripe_subscription_id=record.stripe_subscription_id,
+        current_period_start=period.starts_at,
+        current_period_end=period.ends_at,
+        cancel_at=record.cancel_at,
+        ended_at=record.ended_at,
+        fee=_amount(record.fee_minor, record.currency),
+        currency=record.currency,
+        limits=_to_wire_limits(limits_of(record)),
+    )
+
+
+def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
+    return UsageAnswer(
+        usage=[_to_wire_line(line, usage.currency) for line in usage.lines],
+        period_start=usage.period.starts_at,
+        period_end=usage.period.ends_at,
+        as_of=usage.as_of,
+        complete=usage.is_complete,
+        currency=usage.currency,
+        total=_amount(usage.usage_minor, usage.currency),
+        is_charged=usage.is_charged,
+    )
+
+
+def to_wire_invoices(page: InvoicePage) -> InvoiceListAnswer:
+    return InvoiceListAnswer(
+        invoices=[_to_wire_invoice(invoice) for invoice in page.invoices], next_cursor=page.next_cursor
+    )
+
+
+def _to_wire_line(line: UsageLine, currency: str) -> UsageLineAnswer:
+    use = line.limit_use
+    return UsageLineAnswer(
+        metric=line.metric.value,
+        quantity=line.quantity,
+        unit=line.unit,
+        unit_price=line.unit_price_minor.scaleb(-2),
+        cost=_amount(line.amount_minor, currency),
+        limit=None if use is None else use.limit,
+        limit_used=None if use is None else use.used,
+        limit_unit=None if use is None else use.unit,
+    )
+
+
+def _to_wire_invoice(invoice: InvoiceRecord) -> InvoiceAnswer:
+    currency = invoice.currency
+    return InvoiceAnswer(
+        id=invoice.stripe_invoice_id,
+        number=invoice.number,
+        status=invoice.status,
+        currency=currency,
+        total=_amount(invoice.total_minor, currency),
+        amount_due=_amount(invoice.amount_due_minor, currency),
+        amount_paid=_amount(invoice.amount_paid_minor, currency),
+        amount_remaining=_amount(invoice.amount_remaining_minor, currency),
+        attempt_count=invoice.attempt_count,
+        next_payment_attempt=invoice.next_payment_attempt_at,
+        period_start=invoice.period_start,
+        period_end=invoice.period_end,
+        issued_at=invoice.issued_at,
+        paid_at=invoice.paid_at,
+    )
+
+
+def _to_wire_limits(limits: ResourceLimits) -> LimitsAnswer:
+    def known(value: int) -> int | None:
+        return None if value == UNLIMITED else value
+
+    return LimitsAnswer(
+        max_services=known(limits.services_max),
+        max_memory_mb=known(limits.memory_mb_max),
+        max_cpu_cores=None if limits.cpu_cores_max == UNLIMITED else limits.cpu_cores_max,
+        max_bandwidth_gb=known(limits.bandwidth_gb_max),
+        max_storage_gb=known(limits.storage_gb_max),
+    )
+
+
+def _amount(amount_minor: int, currency: str) -> Decimal:
+    return Money(amount_minor=amount_minor, currency=currency).to_decimal()

@@ -1,0 +1,81 @@
+"""Figures with a line each: what was used, and what is reserved, beside the plan's limits. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
+from helvetia.catalogue.prices import METERED_PRICES
+from helvetia.containers.model import HoldCause, Service, Wish
+from helvetia.costs.model import LimitUse, UsageLine
+from helvetia.web.dashboard import words
+
+_FULL = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A figure with its line; `fill` is the filled part of 100, None where there is no limit to fill."""
+
+    title: str
+    quantity: str
+    cost: str | None
+    note: str
+    fill: str | None
+    is_over: bool
+
+
+def usage_reading(line: UsageLine, currency: str) -> Reading:
+    """One metric of the period, with its cost; the line fills towards the plan's limit where there is one."""
+    unit = line.unit if line.quantity == 1 or line.unit == "GB" else f"{line.unit}s"
+    use = line.limit_use
+    price = f"{words.unit_price(line.unit_price_minor, currency)} per {line.unit}"
+    return Reading(
+        title=METERED_PRICES[line.metric].title,
+        quantity=f"{words.quantity(line.quantity)} {unit}",
+        cost=words.money(line.amount_minor, currency),
+        note=price if use is None or use.limit is None else f"{_limit_note(use, line.unit)} · {price}",
+        fill=None if use is None or use.share is None else _fill(use.share),
+        is_over=use is not None and use.share is not None and use.share >= 1,
+    )
+
+
+def reserved_readings(services: Sequence[Service], limits: ResourceLimits) -> list[Reading]:
+    """What counts against the limits of the plan: held services keep their reservation unless held for quota."""
+    counted = [service for service in services if HoldCause.QUOTA not in service.holds]
+    wished = [service.definition for service in counted if service.wish is Wish.RUNNING]
+    memory_mb = sum(definition.memory_mb * definition.replicas for definition in wished)
+    cores = sum((definition.cpu_cores * definition.replicas for definition in wished), Decimal(0))
+    services_limit, cores_limit = words.plain(Decimal(limits.services_max)), words.plain(limits.cpu_cores_max)
+    memory_limit = words.megabytes(limits.memory_mb_max)
+    return [
+        _reservation("Services", str(len(counted)), Decimal(len(counted)), limits.services_max, services_limit),
+        _reservation(
+            "Memory reserved", words.megabytes(memory_mb), Decimal(memory_mb), limits.memory_mb_max, memory_limit
+        ),
+        _reservation("Cores reserved", words.plain(cores), cores, limits.cpu_cores_max, cores_limit),
+    ]
+
+
+def _reservation(title: str, quantity: str, value: Decimal, limit: Decimal | int, limit_words: str) -> Reading:
+    if limit == UNLIMITED:
+        return Reading(title=title, quantity=quantity, cost=None, note="no limit", fill=None, is_over=False)
+    return Reading(
+        title=title,
+        quantity=quantity,
+        cost=None,
+        note=f"{words.percent(value, Decimal(limit))} % of {limit_words}",
+        fill=_fill(value / Decimal(limit)),
+        is_over=value > limit,
+    )
+
+
+def _limit_note(use: LimitUse, sold_unit: str) -> str:
+    limit = words.plain(use.limit or Decimal(0))
+    share = (use.share or Decimal(0)) * 100 // 1
+    held = "" if use.unit == sold_unit else f"{words.quantity(use.used)} {use.unit} held, "
+    return f"{held}{share} % of {limit} {use.unit}"
+
+
+def _fill(share: Decimal) -> str:
+    return words.plain(round(min(_FULL, max(Decimal(0), share * 100)), 2))

@@ -1,0 +1,101 @@
+"""The real application on a real database, with users in every role; no network is needed to answer it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from helvetia.accounts.model import Account, Role, User
+from helvetia.accounts.service import AccountService
+from helvetia.billing.model import BillingConfig
+from helvetia.billing.service import BillingService
+from helvetia.containers.service import ContainerService
+from helvetia.costs.service import CostService
+from helvetia.database.pool import Database
+from helvetia.enforcement.admit_service import PlanAdmission
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.identity import AccountId
+from helvetia.stripe_gateway.client import StripeClientGateway
+from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from helvetia.subscriptions.service import SubscriptionService
+from helvetia.web.api.account_controller import AccountController
+from helvetia.web.api.billing_controller import BillingController
+from helvetia.web.api.house_controller import HouseController
+from helvetia.web.api.service_controller import ServiceController
+from helvetia.web.app import create_app
+from helvetia.web.config import WebConfig
+from helvetia.web.dashboard.page_controller import PageController
+from helvetia.web.dashboard.render import Renderer
+from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.readiness import Readiness
+
+NOWHERE = "http://127.0.0.1:1"
+PASSWORD = "correct horse battery"
+SERVICE = {"name": "web", "image": "nginx:1.29", "memoryMb": 256, "cpuCores": "0.25"}
+
+
+@dataclass(kw_only=True)
+class WebWorld:
+    """The application and what a test needs to reach it."""
+
+    app: FastAPI
+    config: WebConfig
+    database: Database
+    accounts: AccountService
+    containers: ContainerService
+    tokens: dict[AccountId, str] = field(default_factory=dict)
+
+    def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:
+        """A client from a machine elsewhere; with a token it is somebody."""
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        transport = httpx2.ASGITransport(self.app, client=("203.0.113.7", 5000))
+        return httpx2.AsyncClient(transport=transport, base_url=self.config.public_base_url, headers=headers)
+
+    async def user(self, name: str, password: str | None = None) -> User:
+        user = await self.accounts.create_user(f"{name}@example.ch", password)
+        self.tokens[user.account_id] = await self.accounts.create_token(user.account_id, "test")
+        return user
+
+    def as_user(self, user: User, organization: Account | None = None) -> httpx2.AsyncClient:
+        headers = {} if organization is None else {"X-Organization-Id": str(organization.account_id)}
+        return self.client(self.tokens[user.account_id], **headers)
+
+    async def member(self, organization: Account, role: Role) -> User:
+        user = await self.user(f"{role.value.lower()}-of-{str(organization.account_id)[-6:]}")
+        await self.accounts.set_role(organization.account_id, user.account_id, role, actor="test")
+        return user
+
+    async def browser(self, user: User) -> httpx2.AsyncClient:
+        """A client with a session cookie that says, as browsers do, where its requests come from."""
+        client = self.client(Origin=self.config.public_base_url)
+        session = await self.accounts.sign_in(user.email, PASSWORD, address="test")
+        client.cookies.set(self.config.session_cookie, session.secret)
+        return client
+
+
+@asynccontextmanager
+async def web_world(database: Database, clock: Clock, config: WebConfig, **app_options: Any) -> AsyncIterator[WebWorld]:
+    gateway, prices = StripeClientGateway("sk_test_nobody", api_base=NOWHERE), PriceBookHolder()
+    subscriptions = SubscriptionService(database, clock, gateway, prices)
+    accounts = AccountService(database, clock, subscriptions)
+    containers = ContainerService(database, clock, PlanAdmission())
+    billing = BillingService(database, clock, gateway, prices, subscriptions, BillingConfig())
+    costs = CostService(database, clock, prices)
+    renderer = Renderer(config)
+    readiness = Readiness(checks={"database": accounts.check_database})
+    controllers = (
+        HouseController(config, readiness, CollectorRegistry()),
+        AccountController(accounts),
+        BillingController(config, clock, subscriptions, costs, billing),
+        ServiceController(containers),
+        SignInController(accounts, config, renderer),
+        PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
+    )
+    app = create_app(config, accounts, renderer, controllers, **app_options)
+    yield WebWorld(app=app, config=config, database=database, accounts=accounts, containers=containers)
+    await gateway.close()
