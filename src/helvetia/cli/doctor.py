@@ -15,8 +15,8 @@ from helvetia.database.health import read_database_health
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
+from helvetia.metering.invariants import broken_invariants
 from helvetia.metering.readers.model import CounterReader
-from helvetia.metering.service import MeteringService
 from helvetia.settings import Settings
 from helvetia.stripe_gateway.model import StripeGateway
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
@@ -101,9 +101,10 @@ async def _engine(house: AsyncContainer) -> Finding:
 
 
 async def _metering(house: AsyncContainer) -> Finding:
-    broken = await (await house.get(MeteringService)).check_invariants()
+    async with (await house.get(Database)).transaction() as tx:
+        broken = await broken_invariants(tx)
     if broken:
-        text = "; ".join(f"{name}: {count}" for name, count in broken.items())
+        text = "; ".join(f"{name} ({len(rows)} rows)" for name, rows in broken.items())
         return Finding(
             check="metering", state="failed", found=f"invariants do not hold: {text}", advice=_ADVICE["metering"]
         )

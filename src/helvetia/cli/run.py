@@ -4,13 +4,13 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any
 
 import uvloop
-from dishka import AsyncContainer
+from dishka import AsyncContainer, Provider
 
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.observability.logging import set_up_logging
@@ -20,20 +20,20 @@ from helvetia.wiring.house import open_house, running_database
 Work = Callable[[AsyncContainer], Awaitable[int]]
 
 
-def run_in_house(work: Work, *, settings: Settings | None = None) -> int:
+def run_in_house(work: Work, *more: Provider) -> int:
     """Run one piece of work with everything open; an expected error becomes a sentence and exit code 1."""
-    settings = settings or Settings.load()
+    settings = Settings.load()
     set_up_logging(level=settings.log_level, log_format=settings.log_format)
     try:
         with running_database(settings) as ready:
-            return uvloop.run(_open_and_work(ready, work))
+            return uvloop.run(_open_and_work(ready, work, more))
     except HelvetiaError as error:
         print(f"{error.detail} [{error.code}]", file=sys.stderr)
         return 1
 
 
-async def _open_and_work(settings: Settings, work: Work) -> int:
-    async with open_house(settings) as house:
+async def _open_and_work(settings: Settings, work: Work, more: Sequence[Provider]) -> int:
+    async with open_house(settings, None, None, *more) as house:
         return await work(house)
 
 

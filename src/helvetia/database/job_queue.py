@@ -12,7 +12,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from helvetia.database.pool import Transaction
 
-JobFunction = Callable[..., Awaitable[None]]
+JobFunction = Callable[..., Awaitable[object]]
 STOP_WITHIN_S = 5.0
 
 

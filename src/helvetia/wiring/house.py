@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from dishka import STRICT_VALIDATION, AsyncContainer, make_async_container
+from dishka import STRICT_VALIDATION, AsyncContainer, Provider, make_async_container
 from pydantic import SecretStr
 
 from helvetia.database.embedded import data_directory, start_embedded
@@ -32,11 +32,12 @@ def running_database(settings: Settings) -> Iterator[Settings]:
         server.stop()
 
 
-def build_container(settings: Settings, clock: Clock, data: DataDirectory) -> AsyncContainer:
+def build_container(settings: Settings, clock: Clock, data: DataDirectory, *more: Provider) -> AsyncContainer:
     """The parts list, validated: a missing part, a cycle or a duplicate is an error here, before anything runs."""
     return make_async_container(
         AdapterProvider(),
         ServiceProvider(),
+        *more,
         context={Settings: settings, Clock: clock, DataDirectory: data},
         validation_settings=STRICT_VALIDATION,
     )
@@ -44,10 +45,10 @@ def build_container(settings: Settings, clock: Clock, data: DataDirectory) -> As
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, clock: Clock | None = None, data: DataDirectory | None = None
+    settings: Settings, clock: Clock | None = None, data: DataDirectory | None = None, *more: Provider
 ) -> AsyncIterator[AsyncContainer]:
     """The parts list on a database that runs, with the prices read and verified; closed when the block ends."""
-    container = build_container(settings, clock or SystemClock(), data or DataDirectory.of_project())
+    container = build_container(settings, clock or SystemClock(), data or DataDirectory.of_project(), *more)
     try:
         await load_price_book(settings, await container.get(StripeGateway), await container.get(PriceBookHolder))
         yield container

@@ -4,6 +4,7 @@ from dishka import AnyOf, Provider, Scope, provide
 
 from helvetia.accounts.model import AccountHooks
 from helvetia.accounts.service import AccountService
+from helvetia.billing.model import BillingConfig
 from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
@@ -13,7 +14,8 @@ from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.service import MeterReportService
-from helvetia.metering.service import MeteringConfig, MeteringService, UsageTrackingService
+from helvetia.metering.model import MeteringConfig
+from helvetia.metering.service import MeteringService, UsageTrackingService
 from helvetia.settings import Settings
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.worker.main import Worker
@@ -48,6 +50,10 @@ class ServiceProvider(Provider):
             settle_s=settings.metering_settle_s,
             storage_interval_s=settings.metering_storage_interval_s,
         )
+
+    @provide
+    def billing_config(self, settings: Settings) -> BillingConfig:
+        return BillingConfig(test_clock=settings.stripe_test_clock)
 
     @provide
     def rhythm(self, settings: Settings) -> Rhythm:

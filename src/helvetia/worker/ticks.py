@@ -27,7 +27,7 @@ class Tick:
     name: str
     every_s: float
     deadline_s: float
-    run: Callable[[], Awaitable[None]]
+    run: Callable[[], Awaitable[object]]
 
 
 async def run_ticks(ticks: Sequence[Tick], clock: Clock, stop: asyncio.Event) -> None:

@@ -1,0 +1,75 @@
+"""The HTTP border's parts: controllers, the renderer and the application. Only the API process builds them."""
+
+from dataclasses import dataclass
+
+from dishka import Provider, Scope, provide
+from fastapi import FastAPI
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from helvetia.accounts.service import AccountService
+from helvetia.settings import Settings
+from helvetia.web.api.account_controller import AccountController
+from helvetia.web.api.billing_controller import BillingController
+from helvetia.web.api.house_controller import HouseController
+from helvetia.web.api.service_controller import ServiceController
+from helvetia.web.app import Controller, create_app
+from helvetia.web.config import STRIPE_PAGES, WebConfig
+from helvetia.web.dashboard.page_controller import PageController
+from helvetia.web.dashboard.render import Renderer
+from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.readiness import Readiness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controllers:
+    """Every controller of the border."""
+
+    house: HouseController
+    account: AccountController
+    billing: BillingController
+    service: ServiceController
+    sign_in: SignInController
+    page: PageController
+
+    @property
+    def in_order(self) -> tuple[Controller, ...]:
+        return (self.house, self.account, self.billing, self.service, self.sign_in, self.page)
+
+
+class WebProvider(Provider):
+    """Controllers are singletons like services."""
+
+    scope = Scope.APP
+
+    renderer = provide(Renderer)
+    house = provide(HouseController)
+    account = provide(AccountController)
+    billing = provide(BillingController)
+    service = provide(ServiceController)
+    sign_in = provide(SignInController)
+    page = provide(PageController)
+
+    @provide
+    def config(self, settings: Settings) -> WebConfig:
+        token = settings.metrics_token
+        return WebConfig(
+            public_base_url=settings.public_base_url,
+            stripe_publishable_key=settings.publishable_key,
+            is_sandbox=settings.is_sandbox,
+            redirect_origins=(settings.api_base,) if settings.is_sandbox and settings.api_base else STRIPE_PAGES,
+            metrics_token=None if token is None else token.get_secret_value(),
+        )
+
+    @provide
+    def readiness(self, accounts: AccountService) -> Readiness:
+        return Readiness(checks={"database": accounts.check_database})
+
+    @provide
+    def registry(self) -> CollectorRegistry:
+        return REGISTRY
+
+    controllers = provide(Controllers)
+
+    @provide
+    def app(self, config: WebConfig, accounts: AccountService, renderer: Renderer, controllers: Controllers) -> FastAPI:
+        return create_app(config, accounts, renderer, controllers.in_order)
