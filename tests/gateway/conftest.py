@@ -6,15 +6,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
+from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
 from helvetia.stripe_gateway.catalog import set_up_catalog, verify_prices
 from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.model import PriceBook
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from support.billing_house import BillingHouse, MovableClock, build_house
 from support.stripe_world import StripeWorld
 
 
@@ -79,3 +82,19 @@ async def world(sandbox_url: str, secret_key: str, clock: ManualClock) -> AsyncI
     await world.start_clock()
     yield world
     await world.close()
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock(datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC))
+
+
+@pytest.fixture
+def house(
+    database: Database,
+    clock: MovableClock,
+    gateway: StripeClientGateway,
+    holder: PriceBookHolder,
+    world: StripeWorld,
+) -> BillingHouse:
+    return build_house(database, clock, gateway, holder, test_clock=world.test_clock)

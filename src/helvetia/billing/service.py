@@ -119,7 +119,7 @@ class BillingService:
         """Copy the account's invoices from Stripe; says how many were new or had changed."""
         return await mirror_invoices(self._database, self._clock, self._gateway, account_id)
 
-    async def mirror_all_due(self, limit: int = 100) -> int:
+    async def mirror_all(self, limit: int = 100) -> int:
         """The poll: mirror the accounts that waited longest; stops when Stripe is away. Says how many succeeded."""
         async with self._database.transaction() as tx:
             due = await store.accounts_to_mirror(tx, limit)

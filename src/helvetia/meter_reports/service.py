@@ -94,8 +94,8 @@ class MeterReportService:
                 return await confirm_reports(self._database, self._clock, self._gateway, book, billed)
         return ()
 
-    async def confirm_due(self, limit: int = 20) -> int:
-        """Confirm the periods that wait longest; says how many were asked for."""
+    async def confirm_all(self, limit: int = 50) -> int:
+        """Confirm periods that wait for it, at most `limit` in one go; says how many were asked for."""
         async with self._database.transaction() as tx:
             waiting = await store.periods_to_confirm(tx, limit)
         for account_id, period_start in waiting:
@@ -115,6 +115,7 @@ class MeterReportService:
         self._prices.require()
         await self._subscriptions.sync_subscription(account_id)
         await self._metering.sample()
+        await self._metering.sample_storage()
         await self._metering.sweep()
         await self._metering.close_through(account_id, through)
         await self.queue(account_id)

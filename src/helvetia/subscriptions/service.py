@@ -3,6 +3,8 @@
 Whoever changes state here hands over a numbered read; nothing is ever set from the content of an event.
 """
 
+from uuid import UUID
+
 import structlog
 
 from helvetia.accounts.model import Account
@@ -104,6 +106,10 @@ class SubscriptionService(SubscriptionHooks):
     async def sync_subscription(self, account_id: AccountId) -> SyncOutcome:
         """Read this account from Stripe now. Raises as the gateway does."""
         return await sync_subscription(self._parts, account_id)
+
+    async def sync_account_job(self, account_id: str) -> None:
+        """The job of this name: read one account from Stripe."""
+        await self.sync_subscription(AccountId(UUID(account_id)))
 
     async def sync_all_due(self, limit: int = 100) -> SyncRound:
         """The poll: roll calendar months, and sync the accounts that waited longest; stops when Stripe is away."""

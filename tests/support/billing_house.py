@@ -1,0 +1,110 @@
+"""The billing half of the house, put together as wiring does, with accounts and usage at hand."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from helvetia.accounts.service import AccountService
+from helvetia.billing.model import BillingConfig
+from helvetia.billing.service import BillingService
+from helvetia.containers.simulated_host import SimulatedHost
+from helvetia.costs.service import CostService
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import ManualClock
+from helvetia.kernel.identity import AccountId
+from helvetia.kernel.quantity import UsageMetric
+from helvetia.meter_reports import store as reports_store
+from helvetia.meter_reports.model import MeterReport
+from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.model import MeteringConfig
+from helvetia.metering.readers.host_reader import HostReader
+from helvetia.metering.service import MeteringService
+from helvetia.stripe_gateway.model import StripeGateway
+from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from helvetia.subscriptions.service import SubscriptionService
+
+
+class MovableClock(ManualClock):
+    """Business time by hand, and real time that can be pushed ahead."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.wall_shift = timedelta()
+
+    def wall(self) -> datetime:
+        return super().wall() + self.wall_shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingHouse:
+    """Services on one database, one gateway and one simulated host."""
+
+    database: Database
+    clock: ManualClock
+    host: SimulatedHost
+    accounts: AccountService
+    subscriptions: SubscriptionService
+    billing: BillingService
+    metering: MeteringService
+    reports: MeterReportService
+    costs: CostService
+
+    async def new_account(self) -> AccountId:
+        return (await self.accounts.create_user(f"{uuid4().hex}@example.com")).account_id
+
+    async def all_reports(self, account_id: AccountId) -> list[MeterReport]:
+        async with self.database.transaction() as tx:
+            return await reports_store._reports(
+                tx,
+                f"SELECT {reports_store._ROW} FROM meter_reports WHERE account_id = %s"
+                " ORDER BY metric, created_at, piece_start, revision",
+                (account_id,),
+            )
+
+    async def add_closed_usage(
+        self,
+        account_id: AccountId,
+        metric: UsageMetric,
+        quantity: int,
+        starts_at: datetime,
+        *,
+        revision: int = 0,
+        incarnation: str = "c:1",
+    ) -> None:
+        """One closed piece of the ledger, up to the end of its hour."""
+        ends_at = starts_at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        async with self.database.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO usage_records (id, account_id, service_id, metric, incarnation, revision, quantity,"
+                ' "timestamp", period_start, period_end, closed_at)'
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    *(uuid4(), account_id, account_id, metric, incarnation, revision, quantity),
+                    *(starts_at, starts_at, ends_at, self.clock.now()),
+                ),
+            )
+
+
+def build_house(
+    database: Database,
+    clock: ManualClock,
+    gateway: StripeGateway,
+    prices: PriceBookHolder,
+    *,
+    test_clock: str | None = None,
+) -> BillingHouse:
+    subscriptions = SubscriptionService(database, clock, gateway, prices)
+    billing = BillingService(database, clock, gateway, prices, subscriptions, BillingConfig(test_clock=test_clock))
+    host = SimulatedHost("test", clock)
+    metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
+    return BillingHouse(
+        database=database,
+        clock=clock,
+        host=host,
+        accounts=AccountService(database, clock, subscriptions),
+        subscriptions=subscriptions,
+        billing=billing,
+        metering=metering,
+        reports=MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering),
+        costs=CostService(database, clock, prices),
+    )
