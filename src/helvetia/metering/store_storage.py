@@ -30,7 +30,7 @@ FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(k
 ON CONFLICT (account_id, service_id, holder) DO UPDATE SET
     seen_ns = greatest(h.seen_ns, EXCLUDED.seen_ns),
     final_until_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns
-        THEN least(h.final_until_ns, h.gone_ns - h.gone_ns % {NS_PER_HOUR}) ELSE h.final_until_ns END,
+        THEN least(h.final_until_ns, h.gone_ns - mod(h.gone_ns, {NS_PER_HOUR})) ELSE h.final_until_ns END,
     closed_at = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.closed_at END,
     gone_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.gone_ns END
 """
