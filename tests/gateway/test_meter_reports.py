@@ -12,7 +12,7 @@ from helvetia.billing.errors import InvalidReport
 from helvetia.billing.service import BillingService
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.containers.model import ContainerSpec
-from helvetia.kernel.identity import AccountId, new_service_id
+from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric, to_sold_quantity
 from helvetia.meter_reports.errors import FlushInFuture, ReportsStillDue
 from helvetia.meter_reports.model import ReportState
@@ -282,7 +282,7 @@ async def test_flush_meters_closes_and_sends_what_runs(house: BillingHouse, worl
     await house.host.create_and_start(
         ContainerSpec(
             account_id=account_id,
-            service_id=new_service_id(),
+            service_id=await house.new_service(account_id),
             revision=1,
             replica=0,
             image="demo",

@@ -11,7 +11,7 @@ from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.service import CostService
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
-from helvetia.kernel.identity import AccountId
+from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.meter_reports import store as reports_store
 from helvetia.meter_reports.model import MeterReport
@@ -51,6 +51,18 @@ class BillingHouse:
 
     async def new_account(self) -> AccountId:
         return (await self.accounts.create_user(f"{uuid4().hex}@example.com")).account_id
+
+    async def new_service(self, account_id: AccountId) -> ServiceId:
+        """The row of a service, so that its containers have an owner."""
+        service_id = new_service_id()
+        async with self.database.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO services (account_id, service_id, name, image, memory_mb, cpu_cores, replicas, wish,"
+                " status, status_at, created_at, updated_at)"
+                " VALUES (%s, %s, 'web', 'demo', 1024, 1, 1, 'running', 'running', %s, %s, %s)",
+                (account_id, service_id, *[self.clock.now()] * 3),
+            )
+        return service_id
 
     async def all_reports(self, account_id: AccountId) -> list[MeterReport]:
         async with self.database.transaction() as tx:
