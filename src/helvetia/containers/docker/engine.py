@@ -5,6 +5,7 @@ Promises: each call refuses to run inside a transaction, is bounded in time, and
 """
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -124,7 +125,11 @@ class DockerEngine:
             async with asyncio.timeout(self.timeout_s):
                 docker = await self._connect()
                 return await docker._do_query(  # noqa: SLF001 - as above
-                    path, method, params=params, data=data, headers={"Content-Type": content_type}
+                    path,
+                    method,
+                    params=params,
+                    data=None if data is None else io.BytesIO(data),
+                    headers={"Content-Type": content_type},
                 )
         except Exception as error:
             raise _translated(error) from error

@@ -1,4 +1,4 @@
-"""The built-in demo workload: `python -m helvetia.containers.processes.demo_workload`, with a known use of each resource.
+"""The built-in demo workload, a program of its own (`python -m …demo_workload`), with a known use of each resource.
 
 Parameters from the environment: MEMORY_MB held resident, DISK_MB written to the working directory, VOLUME_MB to the
 first volume, CPU the busy part of one core, SEND_BYTES_PER_S to the loopback interface (nothing leaves the machine),
