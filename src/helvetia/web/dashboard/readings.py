@@ -23,20 +23,21 @@ class Reading:
     note: str
     fill: str | None
     is_over: bool
+    price: str | None = None
 
 
 def usage_reading(line: UsageLine, currency: str) -> Reading:
     """One metric of the period, with its cost; the line fills towards the plan's limit where there is one."""
     unit = line.unit if line.quantity == 1 or line.unit == "GB" else f"{line.unit}s"
     use = line.limit_use
-    price = f"{words.unit_price(line.unit_price_minor, currency)} per {line.unit}"
     return Reading(
         title=METERED_PRICES[line.metric].title,
         quantity=f"{words.quantity(line.quantity)} {unit}",
         cost=words.money(line.amount_minor, currency),
-        note=price if use is None or use.limit is None else f"{_limit_note(use, line.unit)} · {price}",
+        note="no limit" if use is None or use.limit is None else _limit_note(use, line.unit),
         fill=None if use is None or use.share is None else _fill(use.share),
         is_over=use is not None and use.share is not None and use.share >= 1,
+        price=f"{words.unit_price(line.unit_price_minor, currency)} per {line.unit}",
     )
 
 

@@ -9,7 +9,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from helvetia.web.config import WebConfig
-from helvetia.web.dashboard import words
 
 _HERE = Path(__file__).parent
 STATIC_PATH = _HERE / "static"
@@ -27,7 +26,6 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.globals.update(static=static_url, is_sandbox=config.is_sandbox)
-        self._environment.filters.update(money=words.money, day=words.day, instant=words.instant)
 
     def render(
         self,

@@ -66,9 +66,7 @@ def alert(facts: OverviewFacts) -> Alert | None:
 def as_of(facts: OverviewFacts) -> str:
     usage = facts.usage
     gaps = "no gaps" if usage.is_complete else "with gaps, which are never billed"
-    at = f"{usage.as_of:%H:%M:%S} UTC"
-    if usage.as_of.date() != facts.now.date():
-        at = words.instant(usage.as_of)
+    at = words.instant(usage.as_of, facts.now)
     period = f"Period {words.short_day(facts.period.starts_at)} – {words.short_day(facts.period.ends_at)}."
     return f"Usage complete to {at}, {gaps}. {period}"
 

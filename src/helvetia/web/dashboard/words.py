@@ -64,10 +64,11 @@ def short_day(instant: datetime) -> str:
     return f"{instant.day} {instant:%b} {instant.year}"
 
 
-def instant(moment: datetime) -> str:
-    """10 April, 14:32:10 UTC."""
-    moment = moment.astimezone(UTC)
-    return f"{day(moment)}, {moment:%H:%M:%S} UTC"
+def instant(moment: datetime, now: datetime) -> str:
+    """14:32:10 UTC; with the day where that is not today."""
+    moment, now = moment.astimezone(UTC), now.astimezone(UTC)
+    time = f"{moment:%H:%M:%S} UTC"
+    return time if moment.date() == now.date() else f"{day(moment, now)}, {time}"
 
 
 def percent(part: Decimal, whole: Decimal) -> Decimal:
