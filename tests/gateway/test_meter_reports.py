@@ -17,7 +17,7 @@ from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric, to_sold_quantity
 from helvetia.meter_reports.errors import FlushInFuture, ReportsStillDue
 from helvetia.meter_reports.model import ReportState
 from helvetia.stripe_gateway.client import StripeClientGateway
-from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, PricesNotVerified, StripeUnavailable
+from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, PricesNotVerified, StripeRefused, StripeUnavailable
 from helvetia.stripe_gateway.model import MeterEvent
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support.billing_house import BillingHouse, MovableClock, build_house
@@ -40,6 +40,7 @@ class CrashingGateway:
         self._gateway = gateway
         self.crashes = True
         self.is_away = False
+        self.refuses = False
         self.sent: list[MeterEvent] = []
 
     def __getattr__(self, name: str) -> object:
@@ -48,6 +49,8 @@ class CrashingGateway:
     async def send_meter_event(self, event: MeterEvent) -> None:
         if self.is_away:
             raise StripeUnavailable
+        if self.refuses:
+            raise StripeRefused
         self.sent.append(event)
         await self._gateway.send_meter_event(event)
         if self.crashes:
@@ -176,6 +179,25 @@ async def test_unknown_that_never_arrived_is_sent_after_the_summary_was_read(
     await house.reports.confirm_all()
     assert await _states(house, account_id) == [ReportState.DUE]
     assert (await house.reports.send_due()).sent_count == 1
+    assert await _counted(house, account_id) == Decimal(1)
+
+
+async def test_refused_repetition_is_unknown_because_the_first_attempt_may_have_arrived(
+    house: BillingHouse, gateway: StripeClientGateway, holder: PriceBookHolder, clock: MovableClock
+) -> None:
+    account_id = await _subscribed(house)
+    await house.add_closed_usage(account_id, COMPUTE, NS_PER_HOUR, START)
+    crashing = CrashingGateway(gateway)
+    broken = build_house(house.database, clock, crashing, holder)  # type: ignore[arg-type]
+    await broken.reports.queue(account_id)
+    with pytest.raises(Crash):
+        await broken.reports.send_due()
+    crashing.refuses = True
+    clock.wall_shift += timedelta(seconds=61)
+    assert (await broken.reports.send_due()).unknown_count == 1
+    assert await house.reports.queue(account_id) == 0, "no second report of the same usage"
+    await house.reports.confirm_all()
+    assert await _states(house, account_id) == [ReportState.CONFIRMED]
     assert await _counted(house, account_id) == Decimal(1)
 
 

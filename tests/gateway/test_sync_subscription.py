@@ -248,3 +248,12 @@ async def test_incomplete_subscription_grants_nothing(
         "incomplete",
     )
     assert await house.subscriptions.billing_periods(account_id) == ()
+
+
+async def test_customer_deleted_at_stripe_ends_the_subscription(house: BillingHouse, world: StripeWorld) -> None:
+    account_id = await _subscribed(house)
+    record = await house.subscriptions.get_subscription(account_id)
+    assert record.stripe_customer_id is not None
+    await world.v1.customers.delete_async(record.stripe_customer_id)
+    record = (await house.subscriptions.sync_subscription(account_id)).record
+    assert (record.status, record.plan) == (SubscriptionStatus.CANCELED, SubscriptionPlan.PRO)

@@ -124,7 +124,9 @@ async def _send_one(parts: SendParts, report: MeterReport) -> SendRound:
     except Unavailable as error:
         return await _failed(parts, report, error)
     except HelvetiaError as error:
-        return await _settle(parts, report, ReportState.REJECTED, error.detail)
+        # A refused repetition says nothing about the attempt before it: only a first one is surely not at Stripe.
+        state = ReportState.REJECTED if report.attempt_count == 1 else ReportState.UNKNOWN
+        return await _settle(parts, report, state, error.detail)
     return await _settle(parts, report, ReportState.SENT, None)
 
 
@@ -134,7 +136,11 @@ async def _settle(parts: SendParts, report: MeterReport, state: ReportState, err
     if state is ReportState.SENT:
         return SendRound(sent_count=1)
     _log.warning("meter_reports.not_taken", identifier=report.identifier, state=state, error=error)
-    return SendRound(dead_count=1) if state is ReportState.DEAD else SendRound(rejected_count=1)
+    return SendRound(
+        dead_count=state is ReportState.DEAD,
+        unknown_count=state is ReportState.UNKNOWN,
+        rejected_count=state is ReportState.REJECTED,
+    )
 
 
 async def _failed(parts: SendParts, report: MeterReport, error: HelvetiaError) -> SendRound:

@@ -71,9 +71,12 @@ class SubscriptionService(SubscriptionHooks):
             return await store_reading(tx, account_id, reading, at=self._clock.now())
 
     async def update_subscription_status(self, account_id: AccountId, stripe_status: str, *, fetch_seq: int) -> bool:
-        """Store a status that a numbered read told; says whether it was (not when stale, without say or unknown)."""
+        """Store a status that a numbered read told; says whether it was.
+
+        Not when the read is stale, when the word has no say or is unknown, and not an end: that takes a whole read.
+        """
         status = STATUS_TABLE.get(stripe_status)
-        if status is None:
+        if status is None or status is SubscriptionStatus.CANCELED:
             return False
         async with self._database.transaction() as tx:
             await lock_account(tx, account_id)

@@ -8,7 +8,7 @@ Fails as the gateway fails, with nothing written but the attempt.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from helvetia.accounts.store import lock_account
 from helvetia.catalogue.plans import SubscriptionPlan
@@ -16,6 +16,7 @@ from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.metering import store as metering
+from helvetia.stripe_gateway.errors import StripeObjectMissing
 from helvetia.stripe_gateway.model import StripeGateway, Subscription
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions import store
@@ -39,6 +40,8 @@ from helvetia.subscriptions.model import (
 
 SUBSCRIPTIONS_MAX = 10
 PRODUCTS_MAX = 20
+# Usage of periods that ended earlier can no longer be reported, so nobody asks for them.
+PERIODS_MATTER_FOR = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ async def sync_subscription(parts: SyncParts, account_id: AccountId) -> SyncOutc
         began_at=began_at,
         customer_id=former.stripe_customer_id,
         subscriptions=said,
-        periods=await _periods(parts.gateway, former, relevant, plans, known),
+        periods=await _periods(parts.gateway, former, relevant, plans, known, began_at=began_at),
         plans=plans,
     )
     async with parts.database.transaction() as tx:
@@ -114,7 +117,11 @@ async def _plan_index(parts: SyncParts, relevant: Sequence[Subscription]) -> Pla
     product_ids = {item.product_id for subscription in unknown for item in subscription.items}
     hinted: dict[str, SubscriptionPlan] = {}
     for product_id in sorted(product_ids)[:PRODUCTS_MAX]:
-        plan = read_plan_hint((await parts.gateway.retrieve_product(product_id)).plan_hint)
+        try:
+            product = await parts.gateway.retrieve_product(product_id)
+        except StripeObjectMissing:
+            continue  # a product that is gone says nothing; the plan stays what it was, and is flagged
+        plan = read_plan_hint(product.plan_hint)
         if plan is not None:
             hinted[product_id] = plan
     return replace(index, by_product={**hinted, **index.by_product})
@@ -126,13 +133,15 @@ async def _periods(
     relevant: Sequence[Subscription],
     plans: PlanIndex,
     known: Sequence[BillingPeriod],
+    *,
+    began_at: datetime,
 ) -> tuple[BillingPeriod, ...]:
     """The running period of each subscription, and its earlier ones where ours do not reach back to its start."""
     found: list[BillingPeriod] = []
     for subscription in relevant:
         plan = find_plan(subscription.items, plans) or former.plan
         running = running_period(former.account_id, subscription, plan)
-        if running is None:
+        if running is None or running.period.ends_at < began_at - PERIODS_MATTER_FOR:
             continue
         ours = [entry.period for entry in known if entry.stripe_subscription_id == subscription.subscription_id]
         if not is_covered(subscription.started_at, running.period.starts_at, ours):

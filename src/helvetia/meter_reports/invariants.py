@@ -1,0 +1,55 @@
+"""What must always hold of the outbox: SQL that returns nothing, or the rows that break it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from helvetia.database.pool import Transaction
+
+BROKEN_SHOWN_MAX = 20
+
+_COUNTED = "sum(value) FILTER (WHERE state <> 'rejected')"
+
+INVARIANTS: Mapping[str, str] = {
+    "an event lies in its billing period": """
+        SELECT account_id, metric, identifier, piece_start FROM meter_reports
+        WHERE greatest(date_trunc('second', piece_start), billing_period_start) >= billing_period_end
+    """,
+    "no report is zero": "SELECT account_id, metric, identifier FROM meter_reports WHERE value = 0",
+    "what was sent has an attempt on record": """
+        SELECT account_id, identifier, state FROM meter_reports
+        WHERE state IN ('sent', 'unknown') AND (attempt_count = 0 OR first_sent_at IS NULL)
+    """,
+    "what is settled says when": """
+        SELECT account_id, identifier, state FROM meter_reports WHERE (state = 'due') <> (settled_at IS NULL)
+    """,
+    "what is dead or rejected says why": """
+        SELECT account_id, identifier, state FROM meter_reports
+        WHERE state IN ('dead', 'rejected') AND last_error IS NULL
+    """,
+    "usage is reported to the account's own customer": """
+        SELECT r.account_id, r.identifier FROM meter_reports r JOIN subscriptions s USING (account_id)
+        WHERE r.stripe_customer_id IS DISTINCT FROM s.stripe_customer_id
+    """,
+    "the reports of a period never come to less than nothing": f"""
+        SELECT account_id, metric, billing_period_start, {_COUNTED} AS value FROM meter_reports
+        GROUP BY account_id, metric, billing_period_start HAVING {_COUNTED} < 0
+    """,
+    "nothing waits for the operator": """
+        SELECT account_id, metric, identifier, value, state, last_error FROM meter_reports
+        WHERE state IN ('dead', 'unknown')
+    """,
+}
+
+
+async def broken_invariants(tx: Transaction) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The rules that do not hold, each with the first rows that break it."""
+    broken: dict[str, Sequence[Mapping[str, Any]]] = {}
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        for rule, statement in INVARIANTS.items():
+            await cursor.execute(f"SELECT * FROM ({statement}) AS broken LIMIT {BROKEN_SHOWN_MAX}")
+            rows = await cursor.fetchall()
+            if rows:
+                broken[rule] = rows
+    return broken
