@@ -131,8 +131,8 @@ async def free_claim(tx: Transaction, reports: Sequence[MeterReport]) -> None:
 async def make_due_again(tx: Transaction, report: MeterReport) -> None:
     """The summary proved that it never arrived: it may be sent like a new one."""
     await tx.execute(
-        f"UPDATE meter_reports SET state = 'due', first_sent_at = NULL, last_sent_at = NULL, settled_at = NULL, attempt_count = 0"
-        f" WHERE {_KEY} AND state = 'unknown'",
+        "UPDATE meter_reports SET state = 'due', first_sent_at = NULL, last_sent_at = NULL, settled_at = NULL,"
+        f" attempt_count = 0 WHERE {_KEY} AND state = 'unknown'",
         (report.account_id, report.metric, report.piece_start, report.revision),
     )
 
