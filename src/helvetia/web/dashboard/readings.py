@@ -29,14 +29,14 @@ class Reading:
 def usage_reading(line: UsageLine, currency: str) -> Reading:
     """One metric of the period, with its cost; the line fills towards the plan's limit where there is one."""
     unit = line.unit if line.quantity == 1 or line.unit == "GB" else f"{line.unit}s"
-    use = line.limit_use
+    used, limit = (None, None) if line.limit_use is None else (line.limit_use.used, line.limit_use.limit)
     return Reading(
         title=METERED_PRICES[line.metric].title,
         quantity=f"{words.quantity(line.quantity)} {unit}",
         cost=words.money(line.amount_minor, currency),
-        note="no limit" if use is None or use.limit is None else _limit_note(use, line.unit),
-        fill=None if use is None or use.share is None else _fill(use.share),
-        is_over=use is not None and use.share is not None and use.share >= 1,
+        note=_limit_note(line.limit_use, line.unit),
+        fill=None if used is None or limit is None else _fill(used / limit),
+        is_over=used is not None and limit is not None and used >= limit,
         price=f"{words.unit_price(line.unit_price_minor, currency)} per {line.unit}",
     )
 
@@ -71,11 +71,11 @@ def _reservation(title: str, quantity: str, value: Decimal, limit: Decimal | int
     )
 
 
-def _limit_note(use: LimitUse, sold_unit: str) -> str:
-    limit = words.plain(use.limit or Decimal(0))
-    share = (use.share or Decimal(0)) * 100 // 1
+def _limit_note(use: LimitUse | None, sold_unit: str) -> str:
+    if use is None or use.limit is None:
+        return "no limit"
     held = "" if use.unit == sold_unit else f"{words.quantity(use.used)} {use.unit} held, "
-    return f"{held}{share} % of {limit} {use.unit}"
+    return f"{held}{words.percent(use.used, use.limit)} % of {words.plain(use.limit)} {use.unit}"
 
 
 def _fill(share: Decimal) -> str:

@@ -1,0 +1,110 @@
+"""A real browser signs in and reads the page, in both themes and two widths."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import uvicorn
+from playwright.async_api import Browser, Page, async_playwright
+
+from conftest import missing
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import ManualClock
+from helvetia.web.config import WebConfig
+from support.sandbox_process import free_port
+from support.web_world import PASSWORD, WebWorld, web_world
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+WATCH = "document.addEventListener('securitypolicyviolation', event => console.error('CSP ' + event.violatedDirective))"
+INJECTED = '<img src=x onerror="window.hit = 1"><p style="color: red">'
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def world(database: Database, clock: ManualClock) -> AsyncIterator[WebWorld]:
+    """The application on a port of loopback."""
+    port = free_port()
+    async with web_world(
+        database, clock, WebConfig(public_base_url=f"http://127.0.0.1:{port}", is_sandbox=True)
+    ) as world:
+        server = uvicorn.Server(uvicorn.Config(world.app, host="127.0.0.1", port=port, log_level="warning", ws="none"))
+        task = asyncio.create_task(server.serve())
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.02)
+        yield world
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+def chromium() -> Path:
+    if not CHROMIUM.exists():
+        missing("Chromium", f"install it at {CHROMIUM}")
+    return CHROMIUM
+
+
+@pytest.fixture
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        await browser.close()
+
+
+def watch(page: Page) -> tuple[list[str], set[str]]:
+    complaints: list[str] = []
+    hosts: set[str] = set()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+    return complaints, hosts
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_user_signs_in_reads_the_page_and_leaves(
+    world: WebWorld, browser: Browser, theme: Literal["light", "dark"], width: int
+) -> None:
+    user = await world.user("ada", PASSWORD)
+    await world.accounts.create_organization("Alpine Labs with a name that goes on and on", user.account_id)
+    page = await browser.new_page(color_scheme=theme, viewport={"width": width, "height": 900})
+    await page.add_init_script(WATCH)
+    complaints, hosts = watch(page)
+    base = world.config.public_base_url
+
+    await page.goto(f"{base}/")
+    assert page.url == f"{base}/sign-in"
+    await page.get_by_label("E-mail").fill(user.email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{base}/billing")
+    assert await page.locator("h1").inner_text() == "Free plan. Nothing is charged; usage counts anew on 1 April."
+    assert await page.evaluate("document.fonts.check('16px Inter')")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+    await page.locator(".switch summary").click()
+    await page.get_by_role("link", name="Alpine Labs").click()
+    await page.wait_for_url("**/billing?organizationId=*")
+    await page.locator(".switch summary").click()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await page.get_by_role("button", name="Sign out").click()
+    await page.wait_for_url(f"{base}/sign-in")
+    await page.goto(f"{base}/billing")
+    assert page.url == f"{base}/sign-in"
+    assert complaints == []
+    assert hosts == {base.removeprefix("http://")}
+
+
+async def test_injected_script_and_style_do_not_run(world: WebWorld, browser: Browser) -> None:
+    page = await browser.new_page()
+    await page.add_init_script(WATCH)
+    complaints, _ = watch(page)
+    await page.goto(f"{world.config.public_base_url}/sign-in")
+    await page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", INJECTED)
+    await page.wait_for_timeout(200)
+    assert await page.evaluate("window.hit") is None
+    assert any("CSP" in complaint for complaint in complaints)

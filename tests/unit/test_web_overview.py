@@ -1,0 +1,293 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from helvetia.billing.model import InvoiceRecord
+from helvetia.catalogue.plans import PLANS, SubscriptionPlan
+from helvetia.catalogue.prices import METERED_PRICES
+from helvetia.containers.model import HoldCause, Service, ServiceDefinition, Wish
+from helvetia.costs.model import CurrentUsage, UsageLine, limit_uses
+from helvetia.kernel.identity import AccountId, new_account_id, new_id, new_service_id
+from helvetia.kernel.period import Period, calendar_month
+from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
+from helvetia.kernel.status import SubscriptionStatus
+from helvetia.subscriptions.model import SubscriptionRecord
+from helvetia.web.config import WebConfig
+from helvetia.web.dashboard.frame import AccountLink, Frame
+from helvetia.web.dashboard.overview import OverviewView, to_view
+from helvetia.web.dashboard.overview_facts import OverviewFacts
+from helvetia.web.dashboard.render import Renderer
+
+NOW = datetime(2026, 3, 22, 14, 32, 10, tzinfo=UTC)
+START, END = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC), datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
+ACCOUNT = new_account_id()
+
+
+def record(**changes: Any) -> SubscriptionRecord:
+    base: dict[str, Any] = {
+        "id": new_id(),
+        "account_id": ACCOUNT,
+        "user_id": ACCOUNT,
+        "organization_id": None,
+        "stripe_customer_id": "cus_1",
+        "stripe_subscription_id": "sub_1",
+        "stripe_status": "active",
+        "plan": SubscriptionPlan.STARTER,
+        "status": SubscriptionStatus.ACTIVE,
+        "period": Period(starts_at=START, ends_at=END),
+        "started_at": START,
+        "cancel_at": None,
+        "ended_at": None,
+        "fee_minor": 900,
+        "currency": "usd",
+        "fetch_seq": 1,
+        "synced_at": NOW,
+        "plan_problem": None,
+        "created_at": START,
+        "updated_at": START,
+    }
+    return SubscriptionRecord(**{**base, **changes})
+
+
+def usage(subscription: SubscriptionRecord, bandwidth_gb: str = "3.5", **changes: Any) -> CurrentUsage:
+    quantity = Decimal(bandwidth_gb)
+    uses = limit_uses(PLANS[subscription.plan].limits, quantity, 6 * 2**30)
+    lines = [
+        UsageLine(
+            metric=metric,
+            base_quantity=0,
+            quantity=quantity if metric is UsageMetric.BANDWIDTH_GB else Decimal(0),
+            unit=SOLD_UNITS[metric].name,
+            unit_price_minor=METERED_PRICES[metric].unit_price_minor,
+            amount_minor=42 if metric is UsageMetric.BANDWIDTH_GB else 0,
+            limit_use=uses.get(metric),
+            not_at_stripe=None,
+        )
+        for metric in UsageMetric
+    ]
+    base = CurrentUsage(
+        account_id=AccountId(subscription.account_id),
+        plan=subscription.plan,
+        period=subscription.period_at(NOW),
+        as_of=NOW - timedelta(seconds=5),
+        is_complete=True,
+        is_closed=False,
+        is_charged=subscription.is_live_at_stripe,
+        are_prices_verified=True,
+        lines=lines,
+        usage_minor=42,
+        fee_minor=subscription.fee_minor,
+        currency="usd",
+        gaps=(),
+    )
+    return replace(base, **changes)
+
+
+def invoice(**changes: Any) -> InvoiceRecord:
+    base: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "stripe_invoice_id": "in_1",
+        "stripe_subscription_id": "sub_1",
+        "number": "HC-0031",
+        "status": "open",
+        "billing_reason": "subscription_cycle",
+        "currency": "usd",
+        "subtotal_minor": 1422,
+        "total_minor": 1422,
+        "amount_due_minor": 1422,
+        "amount_paid_minor": 0,
+        "amount_remaining_minor": 1422,
+        "attempt_count": 2,
+        "next_payment_attempt_at": NOW + timedelta(days=2),
+        "period_start": START,
+        "period_end": END,
+        "issued_at": START,
+        "finalized_at": START,
+        "paid_at": None,
+    }
+    return InvoiceRecord(**{**base, **changes})
+
+
+def service(name: str = "web", **changes: Any) -> Service:
+    definition = ServiceDefinition(name=name, image="nginx", memory_mb=512, cpu_cores=Decimal("0.5"), replicas=2)
+    base: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "service_id": new_service_id(),
+        "definition": definition,
+        "wish": Wish.RUNNING,
+        "holds": frozenset(),
+        "revision": 1,
+        "restart_number": 0,
+        "status": "running",
+        "status_code": None,
+        "status_message": None,
+        "status_at": NOW,
+        "created_at": NOW,
+        "deleted_at": None,
+    }
+    return Service(**{**base, **changes})
+
+
+def view(subscription: SubscriptionRecord, **changes: Any) -> OverviewView:
+    base: dict[str, Any] = {
+        "subscription": subscription,
+        "usage": usage(subscription),
+        "invoices": (),
+        "services": (),
+        "limits": PLANS[subscription.plan].limits,
+        "organization_id": None,
+        "base_url": "https://cloud.example",
+        "now": NOW,
+    }
+    return to_view(OverviewFacts(**{**base, **changes}))
+
+
+FREE = record(
+    plan=SubscriptionPlan.FREE, stripe_subscription_id=None, fee_minor=0, period=calendar_month(NOW), stripe_status=None
+)
+OWED = [invoice()]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "invoices", "sentence"),
+    [
+        (FREE, [], "Free plan. Nothing is charged; usage counts anew on 1 April."),
+        (record(), [], "Starter plan. Next charge about $9.42 on 10 April."),
+        (record(cancel_at=END), [], "Starter plan until 10 April. Last charge about $0.42."),
+        (
+            record(cancel_at=END + timedelta(days=300)),
+            [],
+            "Starter plan until 4 February 2027. Last charge about $9.42.",
+        ),
+        (
+            record(status=SubscriptionStatus.PAST_DUE),
+            OWED,
+            "Starter plan, payment due. $14.22 is open since 10 March.",
+        ),
+        (record(status=SubscriptionStatus.UNPAID), OWED, "Starter plan, unpaid. $14.22 is open since 10 March."),
+        (record(status=SubscriptionStatus.UNPAID), [], "Starter plan, unpaid."),
+        (
+            record(status=SubscriptionStatus.CANCELED, ended_at=START),
+            [],
+            "Starter plan ended on 10 March. The limits of the Free plan apply.",
+        ),
+    ],
+)
+def test_first_line_says_how_things_stand(
+    subscription: SubscriptionRecord, invoices: list[InvoiceRecord], sentence: str
+) -> None:
+    assert view(subscription, invoices=invoices).sentence == sentence
+
+
+def test_open_invoice_usage_and_next_charge_are_three_amounts() -> None:
+    amounts = view(record(status=SubscriptionStatus.PAST_DUE), invoices=OWED).amounts
+    assert [(fact.label, fact.amount) for fact in amounts] == [
+        ("Usage so far", "$0.42"),
+        ("Next charge, 10 April", "about $9.42"),
+        ("Open invoice", "$14.22"),
+    ]
+
+
+def test_failed_payment_says_how_often_and_when_again() -> None:
+    alert = view(record(status=SubscriptionStatus.PAST_DUE), invoices=OWED).alert
+    assert alert is not None
+    assert alert.text.startswith("$14.22 could not be charged. It was tried 2 times. The next try is on 24 March.")
+    assert view(record()).alert is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "is_late"),
+    [
+        ({}, "Usage complete to 14:32:05 UTC, no gaps. Period 10 Mar 2026 – 10 Apr 2026.", False),
+        (
+            {"is_complete": False},
+            "Usage complete to 14:32:05 UTC, with gaps, which are never billed. Period 10 Mar 2026 – 10 Apr 2026.",
+            False,
+        ),
+        (
+            {"as_of": datetime(2026, 3, 21, 23, 0, tzinfo=UTC)},
+            "Usage complete to 21 March, 23:00:00 UTC, no gaps. Period 10 Mar 2026 – 10 Apr 2026.",
+            True,
+        ),
+    ],
+)
+def test_as_of_line_tells_how_fresh_and_complete(changes: dict[str, Any], line: str, is_late: bool) -> None:
+    shown = view(record(), usage=usage(record(), **changes))
+    assert (shown.as_of, shown.is_late) == (line, is_late)
+
+
+@pytest.mark.parametrize(
+    ("used", "fill", "note", "is_over"),
+    [
+        ("0", "0", "0 % of 100 GB", False),
+        ("99.999999", "100", "99 % of 100 GB", False),
+        ("100", "100", "100 % of 100 GB", True),
+        ("104", "100", "104 % of 100 GB", True),
+        ("0.000001", "0", "0 % of 100 GB", False),
+    ],
+)
+def test_meter_fills_to_its_limit_and_no_further(used: str, fill: str, note: str, is_over: bool) -> None:
+    bandwidth = view(record(), usage=usage(record(), used)).usage[2]
+    assert (bandwidth.fill, bandwidth.note, bandwidth.is_over) == (fill, note, is_over)
+
+
+def test_unlimited_plan_has_no_bars_and_never_says_minus_one() -> None:
+    enterprise = record(plan=SubscriptionPlan.ENTERPRISE, fee_minor=19900)
+    shown = view(enterprise, services=(service(),))
+    assert all(reading.fill is None for reading in (*shown.usage, *shown.reserved))
+    assert "-1" not in rendered(shown)
+
+
+def test_reservations_count_what_is_wished_and_not_held_for_quota() -> None:
+    services = (
+        service("a"),
+        service("b", wish=Wish.STOPPED),
+        service("c", holds=frozenset({HoldCause.PAYMENT})),
+        service("d", holds=frozenset({HoldCause.QUOTA})),
+    )
+    readings = view(record(), services=services).reserved
+    assert [(reading.quantity, reading.note) for reading in readings] == [
+        ("3", "60 % of 5"),
+        ("2 GB", "100 % of 2 GB"),
+        ("2", "100 % of 2"),
+    ]
+    assert not any(reading.is_over for reading in readings)
+
+
+def test_held_service_says_why() -> None:
+    rows = view(record(), services=(service(status="held", holds=frozenset({HoldCause.PAYMENT})),)).services
+    assert rows is not None
+    assert (rows[0].status, rows[0].tone, rows[0].why) == ("Held", "warn", "Stopped because a payment is due.")
+
+
+def test_reader_without_services_sees_none_of_them() -> None:
+    assert 'id="services"' not in rendered(view(record(), services=None))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        view(FREE),
+        view(record(), services=(service(),), invoices=(invoice(status="paid"), invoice(number=None, status="draft"))),
+        view(record(status=SubscriptionStatus.PAST_DUE), invoices=OWED),
+        view(record(), usage=usage(record(), "250"), organization_id=new_account_id()),
+    ],
+    ids=["free", "active", "past-due", "over"],
+)
+def test_page_has_no_script_no_inline_style_and_every_value(shown: OverviewView) -> None:
+    page = rendered(shown)
+    assert shown.sentence in page
+    for forbidden in ("<script", "style=", "onclick", "http://", "None</"):
+        assert forbidden not in page.replace("None</p>", "")
+
+
+def rendered(shown: OverviewView) -> str:
+    link = AccountLink(name="ada@example.ch", role="Owner", query="", is_selected=True)
+    frame = Frame(email="ada@example.ch", selected_name="ada", query="", accounts=[link], csrf_token="x")
+    page = Renderer(WebConfig(public_base_url="https://cloud.example")).render(
+        "overview.html", {"frame": frame, "view": shown}
+    )
+    return bytes(page.body).decode()
