@@ -32,7 +32,7 @@ from helvetia.stripe_gateway.model import MeterEvent
 
 BATCH_MAX = 100
 STREAMS_AT_ONCE = 4
-CALLS_PER_SECOND = 20.0  # a sandbox or test account allows 25 in all
+CALLS_PER_SECOND = 20  # a sandbox or test account allows 25 in all
 
 _log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ _log = structlog.get_logger()
 class Pace:
     """Lets calls pass at a bounded rate."""
 
-    def __init__(self, clock: Clock, calls_per_second: float = CALLS_PER_SECOND) -> None:
+    def __init__(self, clock: Clock, calls_per_second: int = CALLS_PER_SECOND) -> None:
         self._clock = clock
         self._every_s = 1 / calls_per_second
         self._next_s = 0.0
