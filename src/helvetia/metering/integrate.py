@@ -1,8 +1,8 @@
 """The arrow sample → usage, the arithmetic of it: readings of one life in, exact integers per window out. Pure.
 
 Windows are given by their edges: window i is [edges[i], edges[i + 1]). They tile, so every sum over windows is the
-undivided whole, exactly. The result depends on the set of readings alone, not on their order or repetition. Never more is counted than was
-seen: an instant without evidence counts nothing and is told as a gap.
+undivided whole, exactly. The result depends on the set of readings alone, not on their order or repetition. Never more
+is counted than was seen: an instant without evidence counts nothing and is told as a gap.
 """
 
 from bisect import bisect_left, bisect_right

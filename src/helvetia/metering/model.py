@@ -26,6 +26,7 @@ class MeteringConfig:
     sample_interval_s: float = 10.0
     storage_interval_s: float = 300.0
     settle_s: float = 180.0
+    keep_stopped_s: float = 0.0
     host_timeout_s: float = 20.0
     hours_per_pass: int = 48
     passes_max: int = 50
@@ -35,6 +36,10 @@ class MeteringConfig:
     @property
     def sample_interval_ms(self) -> int:
         return round(self.sample_interval_s * 1_000)
+
+    @property
+    def keep_stopped_ns(self) -> int:
+        return round(self.keep_stopped_s * 1_000) * 1_000_000
 
     @property
     def settle_ns(self) -> int:
@@ -110,7 +115,7 @@ class Run:
             seen_ns=seen_ns if finished_ns is None else min(seen_ns, finished_ns),
             restart_count=max(self.restart_count, sighting.restart_count),
             exit_code=self.exit_code if sighting.exit_code is None else sighting.exit_code,
-            oom_killed=sighting.oom_killed if self.oom_killed is None else self.oom_killed or sighting.oom_killed,
+            oom_killed=self.oom_killed if sighting.oom_killed is None else sighting.oom_killed,
             vanished=self.vanished and finished_ns == self.finished_ns and sighting.finished_ns is None,
         )
         return merged if finished_ns == self.finished_ns else merged.reopened(self.end_ns, merged.end_ns)

@@ -35,6 +35,8 @@ from helvetia.metering.windows.close_pieces import close_account, settled_at
 from helvetia.metering.windows.roll_up import roll_up_account
 from helvetia.rating.rate_usage import RatedLine, rate_usage
 
+__all__ = ["MeteringConfig", "MeteringService", "UsageTrackingService"]
+
 SOLD_UNITS_MAX = 1_000_000
 """An external record of more than this many sold units is taken for a mistake."""
 

@@ -19,7 +19,14 @@ async def remove_closed(
     database: Database, clock: Clock, host: ContainerHost, records: list[ContainerRecord], config: MeteringConfig
 ) -> int:
     """Remove those of the stopped containers whose record is complete; how many."""
-    stopped = [one for one in records if one.state is ContainerState.EXITED and one.incarnation is not None]
+    stopped_before_ns = to_ns(clock.now()) - config.keep_stopped_ns
+    stopped = [
+        one
+        for one in records
+        if one.state is ContainerState.EXITED
+        and one.incarnation is not None
+        and (one.finished_ns or one.created_ns) <= stopped_before_ns
+    ]
     stopped = stopped[: config.removals_max]
     if not stopped:
         return 0

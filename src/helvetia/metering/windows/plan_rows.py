@@ -13,26 +13,27 @@ from helvetia.metering.model import Life, Piece, PieceKey, PlannedRow, WrittenPi
 
 
 def plan_rows(
-    life: Life, pieces: Iterable[Piece], written: Mapping[PieceKey, WrittenPiece], edges: Sequence[int], exact_ns: int
+    life: Life, pieces: Iterable[Piece], written: Mapping[PieceKey, WrittenPiece], edges: Sequence[int]
 ) -> list[PlannedRow]:
-    """Rows that turn what is written into what is known; nothing when both agree.
+    """Rows that turn what is written into what is known; no difference when both agree.
 
-    Pieces that end after `exact_ns` may still grow: a smaller count of one of those is stale and is not written.
+    The open value of a piece grows with what is seen; only a fact learnt late (a boundary, a reading that moves bytes
+    to its own window) makes it smaller, by what another piece gains. No stale count can come here: both what is
+    written and what is known are read under the account's row lock.
     """
     known = {(piece.metric, piece.starts_ns): piece for piece in pieces}
     ends = dict(pairwise(edges))
     emptied = [_empty(old, ends[old.starts_ns]) for key, old in written.items() if key not in known]
-    rows = (_plan(life, piece, written, exact_ns) for piece in (*known.values(), *emptied))
+    rows = (_plan(life, piece, written) for piece in (*known.values(), *emptied))
     return [row for row in rows if row is not None]
 
 
-def _plan(life: Life, piece: Piece, written: Mapping[PieceKey, WrittenPiece], exact_ns: int) -> PlannedRow | None:
+def _plan(life: Life, piece: Piece, written: Mapping[PieceKey, WrittenPiece]) -> PlannedRow | None:
     old = written.get((piece.metric, piece.starts_ns))
     if old is None:
         return PlannedRow(life=life, piece=piece, revision=0, is_closed=_was_closed(piece, written.values()))
     if old.is_open:
-        is_stale = piece.ends_ns == old.ends_ns > exact_ns and piece.quantity < old.quantity
-        return None if is_stale else PlannedRow(life=life, piece=piece, revision=old.revision, is_closed=False)
+        return PlannedRow(life=life, piece=piece, revision=old.revision, is_closed=False)
     if old.quantity == piece.quantity and old.ends_ns == piece.ends_ns:
         return None
     difference = replace(piece, quantity=piece.quantity - old.quantity)

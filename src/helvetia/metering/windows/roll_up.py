@@ -45,7 +45,6 @@ class Counting:
     account_id: AccountId
     now: datetime
     settled_ns: int
-    through_ns: int
     config: MeteringConfig
 
     @property
@@ -81,9 +80,8 @@ async def roll_up_account(
     `through`: windows that end at or before it are settled now.
     """
     await store.lock_account(tx, account_id)
-    through_ns = 0 if through is None else to_ns(through)
-    settled_ns = max(to_ns(now) - config.settle_ns, through_ns)
-    counting = Counting(account_id=account_id, now=now, settled_ns=settled_ns, through_ns=through_ns, config=config)
+    settled_ns = max(to_ns(now) - config.settle_ns, 0 if through is None else to_ns(through))
+    counting = Counting(account_id=account_id, now=now, settled_ns=settled_ns, config=config)
     lives = [_life_of(run) for run in await store_runs.lock_open_runs(tx, account_id)]
     holders = await store_storage.lock_open_holders(tx, account_id)
     if not lives and not holders:
@@ -109,8 +107,7 @@ async def _count(
     marks: dict[LifeKey, tuple[int, bool]] = {}
     for one in counted:
         final_ns, is_whole = one.final_until(counting.settled_ns)
-        exact_ns = max(final_ns, counting.through_ns)
-        rows += plan_rows(one.life, usages[one.key].pieces, written.get(one.key, {}), one.edges, exact_ns)
+        rows += plan_rows(one.life, usages[one.key].pieces, written.get(one.key, {}), one.edges)
         if is_whole or final_ns != one.life.final_until_ns:
             marks[one.key] = final_ns, is_whole
     await store_pieces.save_rows(tx, account_id, rows, now=counting.now)

@@ -1,0 +1,106 @@
+"""What must always hold of runs, readings and the ledger: SQL that returns nothing, or the rows that break it.
+
+Each rule is safe to run on a live system: what is still being counted is left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from helvetia.database.pool import Transaction
+
+BROKEN_SHOWN_MAX = 20
+
+_PIECES = """
+SELECT account_id, service_id, incarnation, metric, period_start, sum(quantity) AS quantity,
+    (array_agg(period_end ORDER BY revision DESC))[1] AS period_end
+FROM usage_records WHERE NOT starts_with(incarnation, 'record:')
+GROUP BY account_id, service_id, incarnation, metric, period_start
+"""
+
+# A piece that a late boundary emptied, before its life began or after it ended, has no neighbours to meet.
+_LIVED_PIECES = f"""
+SELECT p.* FROM ({_PIECES}) AS p JOIN (
+    SELECT account_id, service_id, incarnation, started_ns AS starts_ns, coalesce(finished_ns, seen_ns) AS ends_ns
+    FROM container_runs
+    UNION ALL
+    SELECT account_id, service_id, holder, first_ns, coalesce(gone_ns, seen_ns) FROM storage_holders
+) AS life USING (account_id, service_id, incarnation)
+WHERE extract(epoch FROM p.period_end) * 1000000000 > life.starts_ns
+  AND extract(epoch FROM p.period_start) * 1000000000 < life.ends_ns
+"""
+
+_NEIGHBOURS = """
+SELECT *, lead(period_start) OVER (PARTITION BY account_id, service_id, incarnation, metric ORDER BY period_start)
+    AS next_start
+FROM ({}) AS piece
+"""
+
+INVARIANTS: Mapping[str, str] = {
+    "pieces of a life do not overlap": f"""
+        SELECT * FROM ({_NEIGHBOURS.format(_PIECES)}) AS n WHERE next_start < period_end
+    """,
+    "pieces of a life leave no gap": f"""
+        SELECT * FROM ({_NEIGHBOURS.format(_LIVED_PIECES)}) AS n WHERE next_start > period_end
+    """,
+    "no piece is negative": f"SELECT * FROM ({_PIECES}) AS p WHERE quantity < 0",
+    "a piece lies in one hour": f"""
+        SELECT * FROM ({_PIECES}) AS p
+        WHERE date_trunc('hour', period_end - interval '1 microsecond', 'UTC') > date_trunc('hour', period_start, 'UTC')
+    """,
+    "compute of a whole run is its finish minus its start": """
+        SELECT r.account_id, r.incarnation, r.finished_ns - r.started_ns AS lived_ns, coalesce(u.quantity, 0) AS counted
+        FROM container_runs r LEFT JOIN (
+            SELECT account_id, service_id, incarnation, sum(quantity) AS quantity FROM usage_records
+            WHERE metric = 'COMPUTE_HOURS' GROUP BY account_id, service_id, incarnation
+        ) AS u USING (account_id, service_id, incarnation)
+        WHERE r.closed_at IS NOT NULL AND coalesce(u.quantity, 0) <> r.finished_ns - r.started_ns
+    """,
+    "bandwidth of a whole run is its highest counter": """
+        SELECT r.account_id, r.incarnation, c.counter, coalesce(u.quantity, 0) AS counted
+        FROM container_runs r JOIN LATERAL (
+            SELECT max(g.transmitted_bytes) AS counter FROM container_readings g
+            WHERE g.account_id = r.account_id AND g.service_id = r.service_id AND g.incarnation = r.incarnation
+              AND g.sampled_ns BETWEEN r.started_ns AND r.finished_ns
+        ) AS c ON true LEFT JOIN (
+            SELECT account_id, service_id, incarnation, sum(quantity) AS quantity FROM usage_records
+            WHERE metric = 'BANDWIDTH_GB' GROUP BY account_id, service_id, incarnation
+        ) AS u USING (account_id, service_id, incarnation)
+        WHERE r.closed_at IS NOT NULL AND coalesce(u.quantity, 0) <> coalesce(c.counter, 0)
+    """,
+    "no piece of a whole run crosses a boundary": f"""
+        SELECT p.*, c.cut_at FROM ({_PIECES}) AS p
+        JOIN metering_cuts c ON c.account_id = p.account_id AND c.cut_at > p.period_start AND c.cut_at < p.period_end
+        JOIN container_runs r ON r.account_id = p.account_id AND r.service_id = p.service_id
+            AND r.incarnation = p.incarnation
+        WHERE r.closed_at IS NOT NULL
+    """,
+    "no row is closed before it ends": "SELECT * FROM usage_records WHERE closed_at < period_end",
+    "usage belongs to a service of its account": """
+        SELECT u.* FROM usage_records u LEFT JOIN services s USING (account_id, service_id)
+        WHERE s.service_id IS NULL
+    """,
+    "a run is never seen after its finish or before its start": """
+        SELECT * FROM container_runs WHERE seen_ns > finished_ns OR seen_ns < started_ns
+    """,
+    "one run has one owner": """
+        SELECT incarnation, count(*) FROM container_runs GROUP BY incarnation HAVING count(*) > 1
+    """,
+    "only a life that has ended is whole": """
+        SELECT account_id, incarnation FROM container_runs WHERE closed_at IS NOT NULL AND finished_ns IS NULL
+        UNION ALL SELECT account_id, holder FROM storage_holders WHERE closed_at IS NOT NULL AND gone_ns IS NULL
+    """,
+}
+
+
+async def broken_invariants(tx: Transaction) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """The rules that do not hold, each with the first rows that break it; empty when all is well."""
+    broken: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for rule, sql in INVARIANTS.items():
+        async with tx.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(f"SELECT * FROM ({sql}) AS broken LIMIT {BROKEN_SHOWN_MAX}")
+            rows = await cursor.fetchall()
+        if rows:
+            broken[rule] = rows
+    return broken
