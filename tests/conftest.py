@@ -40,6 +40,6 @@ def clock() -> ManualClock:
 def missing(part: str, hint: str) -> None:
     """Skip loudly, or fail where everything is required (CI)."""
     message = f"{part} is not available: {hint}"
-    if os.environ.get("HELVETIA_REQUIRE_ALL") == "1":  # noqa: TID251 - tests may read their own switch
+    if os.environ.get("HELVETIA_REQUIRE_ALL") == "1":
         pytest.fail(message)
     pytest.skip(message)

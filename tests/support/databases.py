@@ -44,8 +44,11 @@ def cloned_database(server_url: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    url = _with_database(server_url, name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE installation SET installation_id = %s", (f"test-{uuid4().hex}",))
     try:
-        yield _with_database(server_url, name)
+        yield url
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

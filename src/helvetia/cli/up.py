@@ -3,10 +3,9 @@
 Every part is a process of its own, as in production. Ctrl-C stops what this command started and nothing else.
 """
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import uvloop
@@ -14,12 +13,17 @@ from pydantic import SecretStr
 
 from helvetia.cli.children import ChildDied, Children, free_port, wait_until_answers
 from helvetia.cli.run import stop_on_signal
+from helvetia.containers.model import ContainerHost, ContainerState
+from helvetia.kernel.clock import SystemClock
+from helvetia.kernel.errors import HelvetiaError
+from helvetia.metering.service import MeteringService
 from helvetia.observability.logging import set_up_logging
 from helvetia.settings import Settings
 from helvetia.wiring.data import DataDirectory
-from helvetia.wiring.house import open_house, running_database
+from helvetia.wiring.house import build_container, open_house, running_database
 
 READY_WITHIN_S = 60.0
+STOP_GRACE_S = 3
 
 
 def up() -> int:
@@ -39,12 +43,18 @@ def up() -> int:
 
 async def _run(settings: Settings, data: DataDirectory) -> int:
     stop = stop_on_signal()
-    async with AsyncExitStack() as stack:
-        children = await stack.enter_async_context(Children.open())
+    try:
+        return await _run_until(stop, settings, data)
+    finally:
+        await _stop_containers(settings, data)
+
+
+async def _run_until(stop: asyncio.Event, settings: Settings, data: DataDirectory) -> int:
+    async with Children.open() as children:
         try:
             if settings.stripe_secret_key is None:
                 settings = await _start_sandbox(children, settings, data.path / "sandbox.sqlite")
-            logins = await stack.enter_async_context(_prepared(settings, data))
+            logins = await _prepare(settings, data)
             environment = _environment(settings)
             await children.start("worker", [sys.executable, "-m", "helvetia", "worker"], environment)
             await children.start("api", [sys.executable, "-m", "helvetia", "api"], environment)
@@ -66,12 +76,10 @@ async def _start_sandbox(children: Children, settings: Settings, state: Path) ->
     return settings.model_copy(update={"stripe_api_base": base, "sandbox_port": port})
 
 
-@asynccontextmanager
-async def _prepared(settings: Settings, data: DataDirectory) -> AsyncIterator[list[str]]:
+async def _prepare(settings: Settings, data: DataDirectory) -> list[str]:
     """Set up the sandbox's prices and the demo accounts; only ever in the sandbox and on loopback."""
     if not settings.is_sandbox or not settings.is_loopback_bind:
-        yield []
-        return
+        return []
     from helvetia.cli.demo import make_demo_accounts
     from helvetia.stripe_gateway.catalog import set_up_catalog
     from helvetia.wiring.stripe import open_gateway
@@ -79,8 +87,21 @@ async def _prepared(settings: Settings, data: DataDirectory) -> AsyncIterator[li
     async with open_gateway(settings) as gateway:
         await set_up_catalog(gateway)
     async with open_house(settings, data=data) as house:
-        logins = await make_demo_accounts(house)
-    yield logins
+        return await make_demo_accounts(house)
+
+
+async def _stop_containers(settings: Settings, data: DataDirectory) -> None:
+    """Stop what the worker started for us, and write down when; the next start runs what is wished again."""
+    house = build_container(settings, SystemClock(), data)
+    try:
+        host = await house.get(ContainerHost)
+        running = [one for one in await host.list_containers() if one.state is ContainerState.RUNNING]
+        await asyncio.gather(*(host.stop(one.container_id, grace_s=STOP_GRACE_S) for one in running))
+        await (await house.get(MeteringService)).sweep()
+    except HelvetiaError as error:
+        print(f"The containers could not be stopped: {error.detail}", file=sys.stderr)
+    finally:
+        await house.close()
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -3,7 +3,7 @@
 A class on stores only, so that everything above and beside it can depend on it.
 """
 
-from helvetia.catalogue.plans import PLANS, UNLIMITED
+from helvetia.catalogue.plans import UNLIMITED
 from helvetia.containers.model import ServiceDefinition
 from helvetia.containers.store import count_services
 from helvetia.database.pool import Transaction
@@ -11,6 +11,7 @@ from helvetia.enforcement.errors import ServiceLimitReached
 from helvetia.enforcement.policy import smallest_plan_for_services
 from helvetia.kernel.identity import AccountId
 from helvetia.subscriptions import store as subscriptions_store
+from helvetia.subscriptions.model import limits_of
 
 
 class PlanAdmission:
@@ -20,8 +21,7 @@ class PlanAdmission:
         """Raises ServiceLimitReached when the plan has no room for one more service."""
         if not is_new:
             return
-        subscription = await subscriptions_store.find(tx, account_id)
-        allowed = PLANS[subscription.plan].limits.services_max
+        allowed = limits_of(await subscriptions_store.find(tx, account_id)).services_max
         used = await count_services(tx, account_id)
         if allowed != UNLIMITED and used + 1 > allowed:
             raise ServiceLimitReached(

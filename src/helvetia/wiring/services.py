@@ -48,6 +48,7 @@ class ServiceProvider(Provider):
         return MeteringConfig(
             sample_interval_s=settings.metering_interval_s,
             settle_s=settings.metering_settle_s,
+            keep_stopped_s=settings.container_keep_s,
             storage_interval_s=settings.metering_storage_interval_s,
         )
 
