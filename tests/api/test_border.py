@@ -97,6 +97,8 @@ async def test_static_files_are_kept_only_under_their_version(world: WebWorld) -
         page = (await client.get("/sign-in")).text
         address = page.partition('rel="stylesheet" href="')[2].partition('"')[0]
         assert "immutable" in (await client.get(address)).headers["cache-control"]
+        font = page.partition('rel="preload" href="')[2].partition('"')[0]
+        assert "immutable" in (await client.get(font)).headers["cache-control"]
         assert (await client.get("/static/none.css?v=1")).headers["cache-control"] == "no-store"
 
 

@@ -50,7 +50,9 @@ class SecurityHeadersMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_versioned = scope["path"].startswith(STATIC_PREFIX) and scope["query_string"].startswith(b"v=")
+        # A style sheet is versioned by its query, a font by its name.
+        has_version = scope["query_string"].startswith(b"v=") or scope["path"].endswith(".woff2")
+        is_versioned = has_version and scope["path"].startswith(STATIC_PREFIX)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
