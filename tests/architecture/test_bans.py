@@ -45,3 +45,45 @@ def _mentions_float(annotation: ast.expr | None) -> bool:
     return annotation is not None and any(
         isinstance(node, ast.Name) and node.id == "float" for node in ast.walk(annotation)
     )
+
+
+PURE_FILES = (
+    "model.py",
+    "policy.py",
+    "lifecycle.py",
+    "integrate.py",
+    "plan_actions.py",
+    "plan_rows.py",
+    "cut_windows.py",
+)
+IMPURE_MODULES = {"psycopg", "aiohttp", "aiodocker", "fastapi", "starlette", "stripe", "asyncio", "sqlalchemy"}
+
+
+def test_pure_files_import_nothing_that_does_io() -> None:
+    found = []
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE).parts
+        if path.name not in PURE_FILES and parts[0] not in {"kernel", "catalogue", "rating"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                continue
+            found += [f"{path.relative_to(SOURCE)}: {name}" for name in names if name.split(".")[0] in IMPURE_MODULES]
+    assert found == []
+
+
+def test_every_deferred_job_is_bound_to_a_function() -> None:
+    """A job is deferred by a literal name; the schedule binds every name."""
+    deferred = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "defer":
+                name = node.args[1]
+                assert isinstance(name, ast.Constant), f"{path}: a job's name is a literal"
+                deferred.add(name.value)
+    schedule = (SOURCE / "worker" / "schedule.py").read_text()
+    assert [name for name in deferred if f'"{name}"' not in schedule] == []

@@ -62,7 +62,7 @@ class ServiceReconciler:
             raise
         plans = plan_actions(services, containers)
         self._has_work_left = any(plan.stop or plan.start for plan in plans)
-        current = {(service.service_id, service.generation) for service in services}
+        current = {(service.service_id, service.generation) for service in services if service.should_run}
         self._delays = {key: delay for key, delay in self._delays.items() if key[:2] in current}
         limit = asyncio.Semaphore(PARALLEL_MAX)
         async with asyncio.TaskGroup() as group:
