@@ -505,4 +505,6 @@ async def test_a_container_that_the_engine_forgot_for_a_while_is_counted_whole_w
     house.host._containers[record.container_id] = hidden
     await house.live_until(at(12, 30))
     assert await house.used(COMPUTE) == ns(timedelta(minutes=150))
+    # Storage is not held across its absence (but for the nanosecond that ends the former hold).
+    assert await house.used(STORAGE) == 50 * (ns(timedelta(minutes=9 + 19)) + 1)
     await house.check()

@@ -2,17 +2,22 @@
 
 A stopped container goes only after its record is in the ledger: its finish as the engine told it, and every piece
 written up to that finish (pieces may still be open, waiting for their hour to settle: a late boundary works on stored
-readings). A container of nobody is never touched. Fails with HostUnavailable; what was removed stays removed.
+readings). A container of nobody is never touched. Fails with HostUnavailable; what was removed stays removed. One that
+the engine refuses to remove is logged and tried again next time.
 """
 
 import asyncio
 
-from helvetia.containers.errors import HostUnavailable
+import structlog
+
+from helvetia.containers.errors import ContainerRefused, HostUnavailable
 from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerState
 from helvetia.database.pool import Database, assert_no_transaction
 from helvetia.kernel.clock import Clock, to_ns
 from helvetia.metering import store_runs, store_storage
 from helvetia.metering.model import MeteringConfig
+
+_log = structlog.get_logger()
 
 
 async def remove_closed(
@@ -27,17 +32,22 @@ async def remove_closed(
         and one.incarnation is not None
         and (one.finished_ns or one.created_ns) <= stopped_before_ns
     ]
-    stopped = stopped[: config.removals_max]
     if not stopped:
         return 0
     async with database.transaction() as tx:
         complete = await store_runs.closed_incarnations(
             tx, {one.incarnation or "" for one in stopped}, {one.container_id for one in stopped}
         )
-    removable = [one for one in stopped if one.incarnation in complete]
+    removable = [one for one in stopped if one.incarnation in complete][: config.removals_max]
+    removed = 0
     for record in removable:
-        await _remove(database, clock, host, record.container_id, config)
-    return len(removable)
+        try:
+            await _remove(database, clock, host, record.container_id, config)
+        except ContainerRefused as error:
+            _log.warning("metering.removal_refused", container_id=record.container_id, detail=error.detail)
+        else:
+            removed += 1
+    return removed
 
 
 async def _remove(
