@@ -10,6 +10,7 @@ import uvicorn
 
 from stripe_sandbox import API_VERSION
 from stripe_sandbox.app import Server
+from stripe_sandbox.connections import CuttableProtocol
 from stripe_sandbox.store import Store
 
 _SHUTDOWN_S = 2
@@ -45,6 +46,8 @@ def main() -> None:
         host=options.host,
         port=options.port,
         loop="uvloop",
+        http=CuttableProtocol,
+        proxy_headers=False,
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=_SHUTDOWN_S,

@@ -18,8 +18,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stripe_sandbox import API_VERSION
+from stripe_sandbox import API_VERSION, faults
 from stripe_sandbox.clock import DAY_S
+from stripe_sandbox.connections import cut
 from stripe_sandbox.context import Cause, Context
 from stripe_sandbox.delivery import Deliverer
 from stripe_sandbox.documents import Call, Doc, random_text
@@ -35,10 +36,12 @@ from stripe_sandbox.wire.forms import Raw, decode_form
 from stripe_sandbox.wire.idempotency import Answer
 from stripe_sandbox.wire.routing import Endpoint
 from stripe_sandbox.wire.schema import Integer, table
+from stripe_sandbox.wire.strike import ConnectionCut, around
 
 MAX_BODY_BYTES = 1_000_000
 METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
 _OWN_PATHS = "/_sandbox/"
+_API_PATHS = ("/v1/", "/v2/")
 _ADVANCE_PATH = "/_sandbox/clock/advance"
 # A bound on every loop: an advance ends, and its dates exist.
 _FURTHEST_S = 20 * 366 * DAY_S
@@ -98,6 +101,8 @@ class Server:
             _check_version(request)
             account = self._account(request)
             answer = await self._reserved(request, account, request_id, key)
+        except ConnectionCut:
+            return await _cut_off(request)
         except StripeError as error:
             answer = _refusal(error, request_id)
         except Exception:
@@ -116,18 +121,32 @@ class Server:
             self._accounts[secret_key] = known
         return known
 
+    def _draw_faults(self, request: Request, account: str, cause: Cause) -> list[Doc]:
+        """Return the faults that strike this request; only the API proper has faults."""
+        path = request.scope["path"]
+        if not path.startswith(_API_PATHS):
+            return []
+        ctx = Context(self._store, self._kinds, account, cause)
+        with self._store.transaction():
+            return faults.for_request(ctx, request.method, path)
+
     async def _reserved(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
         """Hold the idempotency key from the first header to the answer."""
         if key is None:
-            return await self._handle(request, account, request_id, None)
+            return await self._struck(request, account, request_id, None)
         idempotency.check_length(key)
         if (account, key) in self._in_flight:
             raise idempotency.in_flight(key)
         self._in_flight.add((account, key))
         try:
-            return await self._handle(request, account, request_id, key)
+            return await self._struck(request, account, request_id, key)
         finally:
             self._in_flight.discard((account, key))
+
+    async def _struck(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
+        """Handle the request under the faults that strike it; its idempotency key is already held."""
+        struck = self._draw_faults(request, account, Cause(request_id=request_id, idempotency_key=key))
+        return await around(struck, request_id, lambda: self._handle(request, account, request_id, key))
 
     async def _handle(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
         raw = await _read_params(request)
@@ -233,7 +252,11 @@ def _flat_json(text: str) -> dict[str, Raw]:
         raise BadRequest("The request body is not valid JSON.") from error
     if not isinstance(sent, dict):
         raise BadRequest("The request body must be a JSON object.")
-    return {name: str(value) for name, value in sent.items() if value is not None}
+    return {name: _as_sent(value) for name, value in sent.items() if value is not None}
+
+
+def _as_sent(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _unrecognized(method: str, path: str) -> StripeError:
@@ -253,7 +276,7 @@ def _dump(body: Doc) -> str:
 
 
 def _respond(answer: Answer, key: str | None) -> Response:
-    headers = {"Request-Id": answer.request_id, "Stripe-Version": API_VERSION}
+    headers = {"Request-Id": answer.request_id, "Stripe-Version": API_VERSION, **answer.headers}
     if key:
         headers["Idempotency-Key"] = key
     if answer.replayed:
@@ -261,6 +284,12 @@ def _respond(answer: Answer, key: str | None) -> Response:
     if answer.status == 401:  # noqa: PLR2004 - HTTP
         headers["WWW-Authenticate"] = 'Bearer realm="Stripe"'
     return Response(answer.body, answer.status, headers, media_type="application/json")
+
+
+async def _cut_off(request: Request) -> Response:
+    """Reset the connection; whoever calls without one (a test of the application) sees an empty answer."""
+    await cut(request)
+    return Response(status_code=500)
 
 
 async def _healthz(_request: Request) -> Response:

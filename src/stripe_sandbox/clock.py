@@ -21,6 +21,11 @@ def wall_s() -> int:
     return int(time.time())  # noqa: TID251 - the sandbox has its own clock; this is where it reads the wall
 
 
+def wall_precise_s() -> float:
+    """Return the real time in Unix seconds with its fraction."""
+    return time.time()  # noqa: TID251 - as above
+
+
 def account_now_s(store: Store, account: str) -> int:
     """Return the account's own time in Unix seconds."""
     return wall_s() + offset_s(store, account)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from stripe_sandbox.clock import wall_s
+from stripe_sandbox.clock import wall_precise_s, wall_s
 from stripe_sandbox.context import Cause, Context
 from stripe_sandbox.documents import Kind
 from stripe_sandbox.store import Store
@@ -27,6 +27,7 @@ TIMEOUT_S = 10
 AT_ONCE = 32
 RETRIES_AFTER_S = (1, 5, 30, 120, 600)
 _OK = range(200, 300)
+_ANSWER_KEPT = 500
 LOG = logging.getLogger(__name__)
 
 
@@ -37,6 +38,17 @@ class _Delivery:
     event: str
     endpoint: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What one try came to: the receiver's status, or None with the reason nothing was answered."""
+
+    url: str
+    sent_at: float
+    took_ms: int
+    status: int | None
+    answer: str
 
 
 def signature(secret: str, body: bytes, at_s: int) -> str:
@@ -78,7 +90,7 @@ class Deliverer:
         rows = self._store.rows(
             "SELECT seq, account, event, endpoint, attempts FROM deliveries"
             " WHERE next_at<=? ORDER BY next_at, seq LIMIT ?",
-            *(wall_s(), AT_ONCE),
+            *(wall_precise_s(), AT_ONCE),
         )
         waiting = [_Delivery(**dict(row)) for row in rows if row["seq"] not in self._sending]
         return waiting[: AT_ONCE - len(self._sending)]
@@ -95,12 +107,24 @@ class Deliverer:
             "Stripe-Signature": signature(endpoint["_secret"], body, wall_s()),
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
-        if await _post(session, endpoint["url"], body, headers):
+        outcome = await _post(session, endpoint["url"], body, headers)
+        self._note(delivery, outcome)
+        if outcome.status in _OK:
             self._finish(delivery, delivered=True)
         elif delivery.attempts < len(RETRIES_AFTER_S):
             self._put_off(delivery)
         else:
             self._finish(delivery, delivered=False)
+
+    def _note(self, delivery: _Delivery, outcome: _Outcome) -> None:
+        """Keep what the receiver answered, for whoever looks into it."""
+        with self._store.transaction():
+            self._store.run(
+                "INSERT INTO delivery_answers (account, event, endpoint, url, sent_at, took_ms, status, answer)"
+                " VALUES (?,?,?,?,?,?,?,?)",
+                *(delivery.account, delivery.event, delivery.endpoint, outcome.url, outcome.sent_at),
+                *(outcome.took_ms, outcome.status, outcome.answer),
+            )
 
     def _put_off(self, delivery: _Delivery) -> None:
         next_at = wall_s() + RETRIES_AFTER_S[min(delivery.attempts, len(RETRIES_AFTER_S) - 1)]
@@ -111,15 +135,24 @@ class Deliverer:
         with self._store.transaction():
             self._store.run("DELETE FROM deliveries WHERE seq=?", delivery.seq)
             event = self._store.get(delivery.account, "event", delivery.event)
-            if delivered and event is not None:
+            again = self._store.row(
+                "SELECT 1 FROM deliveries WHERE account=? AND event=? AND endpoint=?",
+                *(delivery.account, delivery.event, delivery.endpoint),
+            )
+            if delivered and event is not None and again is None:
                 ctx = Context(self._store, self._kinds, delivery.account, Cause())
                 ctx.write(event | {"pending_webhooks": max(event["pending_webhooks"] - 1, 0)})
 
 
-async def _post(session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]) -> bool:
+async def _post(session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]) -> _Outcome:
+    sent_at = wall_precise_s()
+    status: int | None = None
     try:
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            return answer.status in _OK
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as received:
+            status = received.status
+            answer = (await received.content.read(_ANSWER_KEPT)).decode(errors="replace")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         LOG.info("webhook to %s failed: %s", url, error)
-        return False
+        answer = f"{type(error).__name__}: {error}"[:_ANSWER_KEPT]
+    took_ms = int((wall_precise_s() - sent_at) * 1000)
+    return _Outcome(url=url, sent_at=sent_at, took_ms=took_ms, status=status, answer=answer)

@@ -144,3 +144,4 @@ class Driver:
                     "DELETE FROM objects WHERE account=? AND kind='event' AND created<=?",
                     *(row["id"], now_s + row["offset_s"] - events.KEPT_S),
                 )
+            self._store.run("DELETE FROM delivery_answers WHERE sent_at<=?", now_s - events.KEPT_S)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stripe_sandbox import API_VERSION
-from stripe_sandbox.clock import DAY_S, wall_s
+from stripe_sandbox import API_VERSION, faults
+from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.documents import Doc, new_id
 from stripe_sandbox.store import Page
 
@@ -52,9 +52,16 @@ def record(ctx: Context, event_type: str, shown: Doc, previous: Doc | None) -> N
     }
     ctx.write(event)
     for endpoint in endpoints:
+        _queue(ctx, event, endpoint["id"])
+
+
+def _queue(ctx: Context, event: Doc, endpoint_id: str) -> None:
+    """Queue the event for one endpoint, as often and as late as the account's webhook faults say."""
+    shipment = faults.for_webhook(ctx, event)
+    for _ in range(shipment.copies):
         ctx.store.run(
             "INSERT INTO deliveries (account, event, endpoint, attempts, next_at) VALUES (?,?,?,0,?)",
-            *(ctx.account, event["id"], endpoint["id"], wall_s()),
+            *(ctx.account, event["id"], endpoint_id, shipment.next_at),
         )
 
 

@@ -44,9 +44,13 @@ CREATE TABLE IF NOT EXISTS deliveries (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, event TEXT NOT NULL, endpoint TEXT NOT NULL,
   attempts INTEGER NOT NULL, next_at INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (next_at, seq);
+CREATE TABLE IF NOT EXISTS delivery_answers (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, event TEXT NOT NULL, endpoint TEXT NOT NULL,
+  url TEXT NOT NULL, sent_at REAL NOT NULL, took_ms INTEGER NOT NULL, status INTEGER, answer TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS delivery_answers_by_event ON delivery_answers (account, event, seq);
 """
 LOCK_WAIT_S = 0.5
-_ACCOUNT_TABLES = ("objects", "timers", "meter_events", "idempotency", "deliveries")
+_ACCOUNT_TABLES = ("objects", "timers", "meter_events", "idempotency", "deliveries", "delivery_answers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,16 @@ class Store:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Undo everything that happens inside, within a running transaction."""
+        self._connection.execute("SAVEPOINT rehearsal")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK TO rehearsal")
+            self._connection.execute("RELEASE rehearsal")
 
     def rows(self, statement: str, *arguments: object) -> list[sqlite3.Row]:
         """Run one statement and return all its rows."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from stripe_sandbox.clock import DAY_S, wall_s
 from stripe_sandbox.store import Store
@@ -23,12 +24,13 @@ _UNSTORED = frozenset({401, 409, 429})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A finished answer: HTTP status, JSON body, and whether it is a replay."""
+    """A finished answer: HTTP status, JSON body, whether it is a replay, and headers of its own."""
 
     status: int
     body: str
     request_id: str
     replayed: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_length(key: str) -> None:
