@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from helvetia.catalogue.plans import UNLIMITED, ResourceLimits, SubscriptionPlan
 from helvetia.kernel.identity import AccountId
@@ -16,7 +16,7 @@ _SHARE_PLACES = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """A limit of the plan and how much of it is taken: `used` and `limit` in `unit`, `share` 1 when it is full.
+    """A limit of the plan and how much of it is taken: `used` and `limit` in `unit`, `share` 1 when it is full, cut so that it is never full too early.
 
     `limit` and `share` are None where there is no limit.
     """
@@ -93,4 +93,4 @@ def _limit_use(used_gb: Decimal, limit_gb: int) -> LimitUse:
     if limit_gb == UNLIMITED:
         return LimitUse(used=used_gb, limit=None, unit="GB", share=None)
     limit = Decimal(limit_gb)
-    return LimitUse(used=used_gb, limit=limit, unit="GB", share=(used_gb / limit).quantize(_SHARE_PLACES))
+    return LimitUse(used=used_gb, limit=limit, unit="GB", share=(used_gb / limit).quantize(_SHARE_PLACES, rounding=ROUND_FLOOR))
