@@ -16,7 +16,8 @@ _SHARE_PLACES = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """A limit of the plan and how much of it is taken: `used` and `limit` in `unit`, `share` 1 when it is full, cut so that it is never full too early.
+    """A limit of the plan and how much of it is taken: `used` and `limit` in `unit`, `share` 1 when it is full,
+    cut down, so that it is never full too early.
 
     `limit` and `share` are None where there is no limit.
     """
@@ -93,4 +94,5 @@ def _limit_use(used_gb: Decimal, limit_gb: int) -> LimitUse:
     if limit_gb == UNLIMITED:
         return LimitUse(used=used_gb, limit=None, unit="GB", share=None)
     limit = Decimal(limit_gb)
-    return LimitUse(used=used_gb, limit=limit, unit="GB", share=(used_gb / limit).quantize(_SHARE_PLACES, rounding=ROUND_FLOOR))
+    share = (used_gb / limit).quantize(_SHARE_PLACES, rounding=ROUND_FLOOR)
+    return LimitUse(used=used_gb, limit=limit, unit="GB", share=share)
