@@ -226,5 +226,3 @@ def project_directory() -> Path:
     """The checkout, or the directory the command was started in."""
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
-
-
