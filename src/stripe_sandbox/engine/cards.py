@@ -31,7 +31,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One test card."""
+    """One test card.
+
+    ``on_charge`` says what an unauthenticated charge meets; a card that needs authentication answers as
+    ``once_authenticated`` when its holder confirmed, and for good after that if it ``remembers``.
+    """
 
     number: str
     brand: str = "visa"
@@ -39,7 +43,13 @@ class Card:
     on_attach: Refusal | None = None
     on_charge: Refusal | None = None
     needs_authentication: bool = False
+    once_authenticated: Refusal | None = None
+    remembers: bool = False
     cvc_check: str = "pass"
+
+    def charge_refusal(self, *, authenticated: bool) -> Refusal | None:
+        """Return why a charge fails, or None when it goes through."""
+        return self.once_authenticated if self.needs_authentication and authenticated else self.on_charge
 
 
 def _declined(decline_code: str, message: str = "Your card was declined.") -> Refusal:
@@ -72,6 +82,13 @@ _DECLINED_AT_ATTACH = {
     "chargeDeclinedVelocityLimitExceeded": ("4000000000006975", _declined("card_velocity_exceeded")),
 }
 
+# Stripe: any number that is none of its test cards is declined with this code in test mode.
+NO_TEST_CARD = Refusal(
+    code="card_declined",
+    message="Your card was declined. This is test mode, and the number is none of the test cards.",
+    decline_code="test_mode_live_card",
+)
+
 CARDS: dict[str, Card] = {
     "pm_card_visa": Card(number="4242424242424242"),
     "pm_card_visa_debit": Card(number="4000056655665556", funding="debit"),
@@ -86,10 +103,21 @@ CARDS: dict[str, Card] = {
         number="4000000000003220", on_charge=_AUTHENTICATION, needs_authentication=True
     ),
     "pm_card_authenticationRequired": Card(
-        number="4000002500003155", on_charge=_AUTHENTICATION, needs_authentication=True
+        number="4000002500003155", on_charge=_AUTHENTICATION, needs_authentication=True, remembers=True
+    ),
+    "pm_card_threeDSecureRequiredChargeDeclined": Card(
+        number="4000008400001629",
+        on_charge=_AUTHENTICATION,
+        needs_authentication=True,
+        once_authenticated=_GENERIC,
     ),
     "pm_card_threeDSecureOptional": Card(number="4000000000003055"),
     "pm_card_cvcCheckFail": Card(number="4000000000000101", cvc_check="fail"),
     **{f"pm_card_{name}": Card(number=row[0], on_attach=row[1]) for name, row in _DECLINED_AT_ATTACH.items()},
     **{f"pm_card_visa_{name}": Card(number=row[0], on_attach=row[1]) for name, row in _DECLINED_AT_ATTACH.items()},
 }
+
+
+def token_of(number: str) -> str | None:
+    """Return the token of the test card with this number."""
+    return next((token for token, card in CARDS.items() if card.number == number), None)

@@ -20,10 +20,14 @@ _INTENT_ERROR = frozenset({"code", "decline_code", "message", "param", "type", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How a payment is tried: by the schedule or by a caller, and with which method if not the default."""
+    """How a payment is tried: by the schedule or by a caller, with which method if not the default.
+
+    ``authenticated`` is set once the card's holder has confirmed this very payment.
+    """
 
     automatic: bool = True
     method: str | None = None
+    authenticated: bool = False
 
 
 def payment_method_id(ctx: Context, invoice: Doc) -> str | None:
@@ -57,14 +61,19 @@ def _charge(ctx: Context, invoice: Doc, intent: Doc, method: Doc, attempt: Attem
     same = intent["payment_method"] == method["id"]
     last = (intent["last_payment_error"] or {}).get("decline_code")
     intent["payment_method"] = method["id"]
-    refusal = card.on_charge.error() if card.on_charge else None
+    authenticated = attempt.authenticated or bool(method.get("_set_up"))
+    reason = card.charge_refusal(authenticated=authenticated)
+    refusal = reason.error() if reason else None
     skipped = attempt.automatic and same and last in HARD_DECLINES
-    if not skipped and not (refusal and card.needs_authentication):
+    needs_action = card.needs_authentication and not authenticated
+    if not skipped and not (refusal and needs_action):
         now_s = ctx.now(invoice["test_clock"])
         intent["latest_charge"] = new_charge(ctx, intent, method, now_s, refusal)["id"]
     if refusal is not None:
-        _failed(ctx, invoice, intent, attempt, refusal, method)
+        _failed(ctx, invoice, intent, attempt, refusal, method, needs_action=needs_action)
         return refusal
+    if card.remembers and attempt.authenticated:
+        ctx.write(method | {"_set_up": True})
     intent |= {"status": "succeeded", "amount_received": intent["amount"], "last_payment_error": None}
     intent["next_action"] = None
     ctx.write(intent)
@@ -90,9 +99,15 @@ def _count(invoice: Doc, attempt: Attempt) -> None:
 
 
 def _failed(
-    ctx: Context, invoice: Doc, intent: Doc, attempt: Attempt, refusal: StripeError, method: Doc | None = None
+    ctx: Context,
+    invoice: Doc,
+    intent: Doc,
+    attempt: Attempt,
+    refusal: StripeError,
+    method: Doc | None = None,
+    *,
+    needs_action: bool = False,
 ) -> None:
-    needs_action = bool(method and CARDS[method["_card"]].needs_authentication)
     _fail_intent(ctx, intent, refusal, method, needs_action=needs_action)
     _count(invoice, attempt)
     subscription = settle.owner(ctx, invoice)

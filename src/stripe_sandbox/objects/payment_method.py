@@ -29,8 +29,11 @@ def listing(url: str) -> Listing:
     return Listing(kind="payment_method", url=url, equals=equals)
 
 
-def attach(ctx: Context, method_id: str, customer_id: str, param: str) -> Doc:
-    """Attach a test card to a customer and return the payment method as shown."""
+def attach(ctx: Context, method_id: str, customer_id: str, param: str, entered: Doc | None = None) -> Doc:
+    """Attach a test card to a customer and return the payment method as shown.
+
+    ``entered`` is what a form adds to a card of a token: its expiry, its holder.
+    """
     customer = ctx.get("customer", customer_id, "customer")
     card = CARDS.get(method_id)
     if card is None:
@@ -46,6 +49,8 @@ def attach(ctx: Context, method_id: str, customer_id: str, param: str) -> Doc:
     if card.on_attach:
         raise card.on_attach.error()
     method = _new(ctx.now(customer["test_clock"]), method_id, card) | {"customer": customer_id}
+    for name, fields in (entered or {}).items():
+        method[name] = method[name] | fields if isinstance(fields, dict) else fields
     return ctx.add(method, "payment_method.attached")
 
 
