@@ -67,7 +67,7 @@ class Context:
         """Store a document without telling anybody."""
         customer = doc.get("customer")
         parent = self.kinds[doc["object"]].parent(doc)
-        created = int(doc.get("created") or 0)
+        created = int(doc.get("created") or doc.get("date") or 0)
         self.store.put(self.account, doc, created=created, customer=customer, parent=parent)
 
     def shown(self, doc: Doc) -> Doc:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, new_id
+from stripe_sandbox.engine import invoice_items
 
 _ZERO_AT_FIRST = (
     "amount_due",
@@ -59,12 +60,13 @@ _UNSET: Doc = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a new invoice is for."""
+    """What a new invoice is for: pending invoice items first, then lines."""
 
     reason: str
     created_at: int
     period: tuple[int, int]
     lines: list[Doc]
+    items: list[Doc] = field(default_factory=list)
 
 
 def new_draft(ctx: Context, subscription: Doc, plan: Plan) -> Doc:
@@ -88,13 +90,14 @@ def new_draft(ctx: Context, subscription: Doc, plan: Plan) -> Doc:
             "test_clock": subscription["test_clock"],
         }
     )
-    invoice["_lines"] = [line | {"invoice": invoice["id"]} for line in plan.lines]
-    total_up(invoice)
+    taken = invoice_items.take(ctx, invoice, plan.items)
+    invoice["_lines"] = taken + [line | {"invoice": invoice["id"]} for line in plan.lines]
+    total_up(ctx, invoice)
     ctx.add(invoice, "invoice.created")
     return invoice
 
 
-def total_up(invoice: Doc) -> None:
+def total_up(_ctx: Context, invoice: Doc) -> None:
     """Set the sums of a draft from its lines. Stripe: on drafts amount_due mirrors the total."""
     total = sum(line["amount"] for line in invoice["_lines"])
     for name in ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"):

@@ -23,7 +23,8 @@ _STILL_LIVE = frozenset({"active", "past_due", "unpaid"})
 def plan_retry(ctx: Context, invoice: Doc, subscription: Doc | None, *, automatic: bool) -> None:
     """Set when the invoice is tried next after a failed attempt; a caller's own attempt moves nothing."""
     live = subscription is not None and subscription["status"] in _STILL_LIVE
-    if invoice["billing_reason"] not in _RETRIED or not live or not invoice["auto_advance"]:
+    held = invoice.get("_holds_update", False)
+    if invoice["billing_reason"] not in _RETRIED or not live or held or not invoice["auto_advance"]:
         invoice["next_payment_attempt"] = None
         return
     if not automatic and "_first_failed_at" in invoice:
@@ -44,7 +45,7 @@ def reflect_failure(ctx: Context, invoice: Doc, subscription: Doc | None) -> Non
     customer = ctx.get("customer", invoice["customer"])
     if not customer["delinquent"]:
         ctx.update(customer | {"delinquent": True}, "customer.updated")
-    if subscription is None:
+    if subscription is None or invoice.get("_holds_update"):
         return
     if invoice["billing_reason"] in _RETRIED and subscription["status"] == "active":
         settle.set_status(ctx, subscription, "past_due")

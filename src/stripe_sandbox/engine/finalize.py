@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import lines, settle, timers
+from stripe_sandbox.engine import balance, lines, settle, timers
 from stripe_sandbox.engine.draft import total_up
 from stripe_sandbox.engine.intents import new_intent
 from stripe_sandbox.wire.errors import BadRequest
@@ -45,7 +45,7 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
     invoice["status_transitions"]["finalized_at"] = now_s
     _number(ctx, invoice)
     _link(invoice)
-    _apply_balance(ctx, invoice)
+    balance.apply_to_invoice(ctx, invoice, smallest_charge=SMALLEST_CHARGE_MINOR)
     if invoice["amount_due"] > 0:
         new_intent(ctx, invoice)
     ctx.write(invoice)
@@ -60,13 +60,14 @@ def _reread_usage(ctx: Context, invoice: Doc) -> None:
     fresh = [_reread(ctx, invoice["customer"], line) for line in invoice["_lines"]]
     if fresh != invoice["_lines"]:
         invoice["_lines"] = fresh
-        total_up(invoice)
+        total_up(ctx, invoice)
         ctx.update(invoice, "invoice.updated")
 
 
 def _reread(ctx: Context, customer: str, line: Doc) -> Doc:
-    price = ctx.get("price", line["pricing"]["price_details"]["price"])
-    if not lines.is_metered(price):
+    price_id = ((line["pricing"] or {}).get("price_details") or {}).get("price")
+    price = ctx.find("price", price_id) if price_id else None
+    if price is None or "_free" in line or not lines.is_metered(price):
         return line
     period = (line["period"]["start"], line["period"]["end"])
     quantity = lines.measured(ctx, customer, price, period)
@@ -87,19 +88,3 @@ def _link(invoice: Doc) -> None:
     where = f"{invoice['_account']}/test_{invoice['id']}"
     invoice["hosted_invoice_url"] = f"https://invoice.stripe.com/i/{where}?s=ap"
     invoice["invoice_pdf"] = f"https://pay.stripe.com/invoice/{where}/pdf?s=ap"
-
-
-def _apply_balance(ctx: Context, invoice: Doc) -> None:
-    customer = ctx.get("customer", invoice["customer"])
-    starting = customer["balance"]
-    owed = invoice["total"] + starting
-    due = max(owed, 0)
-    if 0 < due < SMALLEST_CHARGE_MINOR:
-        due = 0
-        ending = owed
-    else:
-        ending = min(owed, 0)
-    invoice["starting_balance"], invoice["ending_balance"] = starting, ending
-    invoice["amount_due"] = invoice["amount_remaining"] = due
-    if ending != starting:
-        ctx.update(customer | {"balance": ending}, "customer.updated")

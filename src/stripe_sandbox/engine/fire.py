@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.engine import renew, settle, timers
+from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
 from stripe_sandbox.engine.timers import Timer
@@ -38,9 +39,17 @@ def _expire(ctx: Context, subscription_id: str) -> None:
     ctx.update(subscription | {"status": "incomplete_expired", "ended_at": now_s}, settle.SUBSCRIPTION_UPDATED)
 
 
+def _expire_checkout(ctx: Context, session_id: str) -> None:
+    from stripe_sandbox.objects.checkout_session import expire_by_clock
+
+    expire_by_clock(ctx, session_id)
+
+
 _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "boundary": renew.cross_boundary,
     "collect": _collect,
     "expire": _expire,
+    "expire_checkout": _expire_checkout,
+    pending.TIMER: pending.expire,
     "finalize": _finalize,
 }

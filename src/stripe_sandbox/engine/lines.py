@@ -18,7 +18,7 @@ _MINOR = Decimal(100)
 
 def is_metered(price: Doc) -> bool:
     """Return whether a price is billed by usage."""
-    return bool(price["recurring"]["usage_type"] == "metered")
+    return bool(price["recurring"] and price["recurring"]["usage_type"] == "metered")
 
 
 def licensed_line(ctx: Context, item: Doc, price: Doc) -> Doc:
@@ -28,9 +28,16 @@ def licensed_line(ctx: Context, item: Doc, price: Doc) -> Doc:
     )
 
 
-def metered_line(ctx: Context, item: Doc, price: Doc, period: tuple[int, int]) -> Doc:
-    """Return the line that bills a closed period's usage."""
-    return _line(ctx, item, price, measured(ctx, item["_customer"], price, period), period)
+def metered_line(ctx: Context, item: Doc, price: Doc, period: tuple[int, int], *, free: bool = False) -> Doc:
+    """Return the line that bills a closed period's usage; a ``free`` one bills nothing, now and when read again."""
+    quantity = Decimal(0) if free else measured(ctx, item["_customer"], price, period)
+    line = _line(ctx, item, price, quantity, period)
+    return line | {"_free": True} if free else line
+
+
+def usage_period(item: Doc, until_s: int) -> tuple[int, int]:
+    """Return the span whose usage an item bills: its period, or from where its price came into force."""
+    return max(item["current_period_start"], item.get("_used_from", 0)), until_s
 
 
 def measured(ctx: Context, customer: str, price: Doc, period: tuple[int, int]) -> Decimal:

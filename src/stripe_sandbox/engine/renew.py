@@ -1,20 +1,19 @@
 """A subscription's boundary: its periods roll and its renewal is invoiced, or it ends.
 
-Stripe: item periods roll first, then a draft invoice is created at the boundary: fixed lines for the new period,
-metered lines for the closed one (also those with nothing used). A subscription whose ``cancel_at`` has come ends with
-a last invoice for its usage.
+Stripe: item periods roll first, then a draft invoice is created at the boundary: pending invoice items, fixed lines
+for the new period, metered lines for the closed one (also those with nothing used). A scheduled phase that begins at
+the boundary brings its items in before. A subscription whose ``cancel_at`` has come ends with a last invoice for its
+usage.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import lines, settle, timers
-from stripe_sandbox.engine.collect import Attempt, collect
+from stripe_sandbox.engine import invoice_items, lines, settle, timers
+from stripe_sandbox.engine.changes.prorate import DEBITS, debit
 from stripe_sandbox.engine.draft import Plan, new_draft
-from stripe_sandbox.engine.finalize import await_finalization, finalize
+from stripe_sandbox.engine.finalize import await_finalization
 from stripe_sandbox.engine.periods import next_boundary
 
 ENDED = frozenset({"canceled", "incomplete_expired"})
@@ -34,34 +33,69 @@ def items_of(ctx: Context, subscription_id: str) -> list[Doc]:
 
 def cross_boundary(ctx: Context, subscription_id: str) -> None:
     """Roll, or end, a subscription whose boundary has come."""
+    from stripe_sandbox.engine.end import end_at_boundary
+
     subscription = ctx.get("subscription", subscription_id)
-    items = items_of(ctx, subscription_id)
-    if subscription["status"] in ENDED:
+    if subscription["status"] in ENDED or subscription["status"] == "paused":
         return
     cancel_at = subscription["cancel_at"]
-    boundary_at = min(item["current_period_end"] for item in items)
+    boundary_at = min(item["current_period_end"] for item in items_of(ctx, subscription_id))
     if cancel_at is not None and cancel_at <= boundary_at:
-        end(ctx, subscription, cancel_at, bill_usage=True)
+        end_at_boundary(ctx, subscription, cancel_at)
         return
+    invoice = renew(ctx, subscription, boundary_at)
+    _schedule(ctx, ctx.get("subscription", subscription_id), invoice)
+
+
+def renew(ctx: Context, subscription: Doc, boundary_at: int) -> Doc:
+    """Roll what is due at a boundary and return the draft of the renewal."""
+    from stripe_sandbox.engine.changes import pending
+
+    pending.discard(ctx, subscription)
     before = ctx.shown(subscription)
-    closed = (items[0]["current_period_start"], boundary_at)
-    for item in items:
-        _roll(ctx, item, subscription["billing_cycle_anchor"], boundary_at)
+    due = [item for item in items_of(ctx, subscription["id"]) if item["current_period_end"] == boundary_at]
+    closed = (min(item["current_period_start"] for item in due), boundary_at)
+    usage = _usage_lines(ctx, subscription, due, boundary_at)
+    if subscription["status"] == "trialing":
+        subscription["status"] = "active"
+    rolled = _roll_all(ctx, subscription, boundary_at)
+    own = [usage.pop(item["id"], None) or _fixed_line(ctx, item) for item in rolled]
     plan = Plan(
         reason="subscription_cycle",
         created_at=boundary_at,
         period=closed,
-        lines=[_renewal_line(ctx, item, closed) for item in items],
+        lines=[line for line in [*own, *usage.values()] if line is not None],
+        items=invoice_items.waiting(ctx, subscription["customer"], subscription["id"]),
     )
+    ctx.write(subscription)
     invoice = new_draft(ctx, subscription, plan)
     subscription["latest_invoice"] = invoice["id"]
-    _schedule(ctx, subscription, invoice)
     ctx.update(subscription, settle.SUBSCRIPTION_UPDATED, before)
     arm_boundary(ctx, subscription)
+    return invoice
+
+
+def _usage_lines(ctx: Context, subscription: Doc, due: list[Doc], boundary_at: int) -> dict[str, Doc]:
+    """Return the line of each metered item; usage during a trial is free."""
+    priced = [(item, ctx.get("price", item["price"])) for item in due]
+    free = subscription["status"] == "trialing"
+    return {
+        item["id"]: lines.metered_line(ctx, item, price, lines.usage_period(item, boundary_at), free=free)
+        for item, price in priced
+        if lines.is_metered(price)
+    }
+
+
+def _roll_all(ctx: Context, subscription: Doc, boundary_at: int) -> list[Doc]:
+    items = [item for item in items_of(ctx, subscription["id"]) if item["current_period_end"] <= boundary_at]
+    for item in items:
+        _roll(ctx, item, subscription["billing_cycle_anchor"], boundary_at)
+    return items
 
 
 def _roll(ctx: Context, item: Doc, anchor_at: int, boundary_at: int) -> None:
     recurring = ctx.get("price", item["price"])["recurring"]
+    item.pop("_used_from", None)
     item["current_period_start"] = boundary_at
     item["current_period_end"] = next_boundary(
         anchor_at, recurring["interval"], recurring["interval_count"], boundary_at
@@ -69,11 +103,20 @@ def _roll(ctx: Context, item: Doc, anchor_at: int, boundary_at: int) -> None:
     ctx.write(item)
 
 
-def _renewal_line(ctx: Context, item: Doc, closed: tuple[int, int]) -> Doc:
+def _fixed_line(ctx: Context, item: Doc) -> Doc | None:
+    """Return the line of a licensed item's new period; a metered item that is new has none."""
     price = ctx.get("price", item["price"])
     if lines.is_metered(price):
-        return lines.metered_line(ctx, item, price, closed)
-    return lines.licensed_line(ctx, item, price)
+        return None
+    line = lines.licensed_line(ctx, item, price)
+    note_debit(ctx, item, line)
+    return line
+
+
+def note_debit(ctx: Context, item: Doc, line: Doc) -> None:
+    """Remember on an item what was debited for its period; credits are measured by it."""
+    span = (line["period"]["start"], line["period"]["end"])
+    ctx.write(item | {DEBITS: [debit(line["amount"], span, line["id"])]})
 
 
 def _schedule(ctx: Context, subscription: Doc, invoice: Doc) -> None:
@@ -83,33 +126,3 @@ def _schedule(ctx: Context, subscription: Doc, invoice: Doc) -> None:
         ctx.write(invoice)
     else:
         await_finalization(ctx, invoice)
-
-
-def end(ctx: Context, subscription: Doc, at_s: int, *, bill_usage: bool, at_once: bool = False) -> Doc:
-    """End a subscription, billing its usage first if asked; ``at_once`` finalizes and charges in the same step."""
-    if bill_usage:
-        invoice = _final_invoice(ctx, subscription, at_s, at_once=at_once)
-        if invoice is not None:
-            subscription = ctx.get("subscription", subscription["id"]) | {"latest_invoice": invoice["id"]}
-            ctx.write(subscription)
-            if at_once:
-                collect(ctx, finalize(ctx, invoice["id"]), Attempt())
-            else:
-                await_finalization(ctx, invoice)
-    current = ctx.get("subscription", subscription["id"])
-    return settle.mark_canceled(ctx, current, at_s, reason="cancellation_requested")
-
-
-def _final_invoice(ctx: Context, subscription: Doc, at_s: int, *, at_once: bool) -> Doc | None:
-    """Return a draft of the metered lines of the running period, or None when nothing was used."""
-    billed = []
-    start_at = at_s
-    for item in items_of(ctx, subscription["id"]):
-        price = ctx.get("price", item["price"])
-        start_at = min(start_at, item["current_period_start"])
-        if lines.is_metered(price):
-            billed.append(lines.metered_line(ctx, item, price, (item["current_period_start"], at_s)))
-    if not any(Decimal(line["quantity_decimal"]) for line in billed):
-        return None
-    reason = "subscription_update" if at_once else "subscription_cycle"
-    return new_draft(ctx, subscription, Plan(reason=reason, created_at=at_s, period=(start_at, at_s), lines=billed))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import timers
+from stripe_sandbox.engine import balance, timers
 from stripe_sandbox.engine.draft import subscription_id
 
 SUBSCRIPTION_UPDATED = "customer.subscription.updated"
@@ -34,6 +34,8 @@ def paid_by_intent(ctx: Context, invoice: Doc, intent: Doc) -> None:
 
 
 def _mark_paid(ctx: Context, invoice: Doc) -> None:
+    from stripe_sandbox.engine.changes import pending
+
     invoice["amount_remaining"] = 0
     invoice["attempted"] = True
     invoice["auto_advance"] = False
@@ -45,6 +47,7 @@ def _mark_paid(ctx: Context, invoice: Doc) -> None:
     for event in ("invoice.paid", "invoice.payment_succeeded"):
         ctx.emit(event, ctx.shown(invoice))
     _revive(ctx, invoice)
+    pending.apply_if_paid(ctx, invoice)
 
 
 def _revive(ctx: Context, invoice: Doc) -> None:
@@ -78,7 +81,9 @@ def change(ctx: Context, subscription: Doc, fields: Doc) -> None:
 
 
 def void(ctx: Context, invoice: Doc) -> Doc:
-    """Void an invoice: its payment intent and invoice payment are canceled."""
+    """Void an invoice: its payments are canceled, the credit it used comes back, its pending update is given up."""
+    from stripe_sandbox.engine.changes import pending
+
     now_s = ctx.now(invoice["test_clock"])
     invoice["status"] = "void"
     invoice["auto_advance"] = False
@@ -89,6 +94,22 @@ def void(ctx: Context, invoice: Doc) -> Doc:
     ctx.write(invoice)
     shown = ctx.shown(invoice)
     ctx.emit("invoice.voided", shown)
+    balance.give_back(ctx, invoice)
+    pending.forget_if_voided(ctx, invoice)
+    return shown
+
+
+def mark_uncollectible(ctx: Context, invoice: Doc, reason: str) -> Doc:
+    """Give an invoice up as a bad debt; it can still be paid."""
+    invoice["status"] = "uncollectible"
+    invoice["auto_advance"] = False
+    invoice["automatically_finalizes_at"] = invoice["next_payment_attempt"] = None
+    invoice["status_details"] = {"uncollectible": {"reason": reason}}
+    invoice["status_transitions"]["marked_uncollectible_at"] = ctx.now(invoice["test_clock"])
+    timers.disarm(ctx, invoice["id"])
+    ctx.write(invoice)
+    shown = ctx.shown(invoice)
+    ctx.emit("invoice.marked_uncollectible", shown)
     return shown
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Kind, list_of, new_id
+from stripe_sandbox.engine.balance import Entry, record
 from stripe_sandbox.objects import payment_method
 from stripe_sandbox.objects.test_clock import check_room
 from stripe_sandbox.store import Page
@@ -60,7 +61,7 @@ _SHARED: dict[str, Type] = {
 }
 CREATE = table({**_SHARED, "payment_method": Text(), "tax_id_data": NotSimulated(), "test_clock": Text()})
 UPDATE = table({**_SHARED, "default_source": NotSimulated(), "source": NotSimulated()})
-_PLAIN = ("balance", "description", "email", "invoice_prefix", "name", "next_invoice_sequence", "phone")
+_PLAIN = ("description", "email", "invoice_prefix", "name", "next_invoice_sequence", "phone")
 _LISTING = Listing(
     kind="customer",
     url="/v1/customers",
@@ -152,11 +153,21 @@ def _apply(ctx: Context, customer: Doc, sent: Doc) -> None:
     customer["invoice_settings"] = customer["invoice_settings"] | changed
 
 
+def _set_balance(ctx: Context, customer: Doc, sent: Doc, kind: str) -> None:
+    """Stripe: a balance that is set by hand leaves a transaction as well."""
+    moved = sent.get("balance", customer["balance"]) - customer["balance"]
+    if moved:
+        entry = Entry(amount=moved, type=kind, currency=customer["currency"] or "usd")
+        customer["balance"] += moved
+        record(ctx, customer, entry, customer["balance"])
+
+
 def _address(sent: Doc | None) -> Doc | None:
     return None if sent is None else {name: sent.get(name) for name in ADDRESS_FIELDS}
 
 
-def _create(call: Call) -> Doc:
+def create(call: Call) -> Doc:
+    """Create a customer."""
     ctx, sent = call.ctx, call.params
     test_clock = sent.get("test_clock")
     if test_clock:
@@ -169,6 +180,7 @@ def _create(call: Call) -> Doc:
         if settings.get("default_payment_method") == sent["payment_method"]:
             settings["default_payment_method"] = attached["id"]
     _apply(ctx, customer, sent | {"invoice_settings": settings})
+    _set_balance(ctx, customer, sent, "initial")
     return ctx.add(customer, "customer.created")
 
 
@@ -180,6 +192,7 @@ def _get(call: Call) -> Doc:
 def _update(call: Call) -> Doc:
     customer = call.ctx.get("customer", call.ids[0])
     _apply(call.ctx, customer, call.params)
+    _set_balance(call.ctx, customer, call.params, "adjustment")
     return call.ctx.update(customer, "customer.updated")
 
 
@@ -223,7 +236,7 @@ def _method(call: Call) -> Doc:
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/customers", CREATE, _create),
+    Endpoint("POST", "/v1/customers", CREATE, create),
     Endpoint("GET", "/v1/customers", LIST, _list),
     Endpoint("GET", "/v1/customers/*", table(), _get),
     Endpoint("POST", "/v1/customers/*", UPDATE, _update),

@@ -63,7 +63,7 @@ _LISTING = Listing(
 
 def show_invoice(_ctx: Context, invoice: Doc) -> Doc:
     """Return an invoice with its first lines."""
-    lines = invoice["_lines"]
+    lines = [public(line) for line in invoice["_lines"]]
     url = f"/v1/invoices/{invoice['id']}/lines"
     embedded = list_of(url, lines[:_EMBEDDED_LINES], has_more=len(lines) > _EMBEDDED_LINES)
     return public(invoice) | {"lines": embedded | {"total_count": len(lines)}}
@@ -109,7 +109,7 @@ def _list(call: Call) -> Doc:
 
 def _lines(call: Call) -> Doc:
     invoice = call.ctx.get("invoice", call.ids[0])
-    return slice_list(f"/v1/invoices/{invoice['id']}/lines", invoice["_lines"], call.params)
+    return slice_list(f"/v1/invoices/{invoice['id']}/lines", [public(line) for line in invoice["_lines"]], call.params)
 
 
 def _update(call: Call) -> Doc:

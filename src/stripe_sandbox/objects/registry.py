@@ -6,9 +6,11 @@ from stripe_sandbox.documents import Kind
 from stripe_sandbox.objects import (
     account,
     customer,
+    customer_balance,
     event,
     fault,
     invoice,
+    invoice_item,
     meter,
     meter_event,
     payment,
@@ -25,9 +27,11 @@ from stripe_sandbox.wire.routing import Router
 _MODULES = (
     account,
     customer,
+    customer_balance,
     event,
     fault,
     invoice,
+    invoice_item,
     meter,
     meter_event,
     payment,
@@ -41,11 +45,13 @@ _MODULES = (
 )
 _KINDS = (
     customer.KIND,
+    customer_balance.KIND,
     event.KIND,
     fault.KIND,
     fault.INJECTION_KIND,
     invoice.KIND,
     invoice.LINE_KIND,
+    invoice_item.KIND,
     meter.KIND,
     payment.CHARGE_KIND,
     payment.INTENT_KIND,

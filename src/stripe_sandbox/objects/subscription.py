@@ -9,6 +9,7 @@ from __future__ import annotations
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Kind, list_of, public
 from stripe_sandbox.engine import renew
+from stripe_sandbox.engine.end import Ending, end_now
 from stripe_sandbox.objects.subscription_create import CREATE, create
 from stripe_sandbox.objects.subscription_update import CANCELLATION, UPDATE, update
 from stripe_sandbox.wire.errors import missing_object
@@ -30,7 +31,7 @@ LIST = list_table(
         "test_clock": Text(),
     }
 )
-CANCEL = table({"cancellation_details": CANCELLATION, "invoice_now": Boolean(), "prorate": NotSimulated(("false",))})
+CANCEL = table({"cancellation_details": CANCELLATION, "invoice_now": Boolean(), "prorate": Boolean()})
 _LISTING = Listing(
     kind="subscription",
     url="/v1/subscriptions",
@@ -67,7 +68,7 @@ KIND = Kind(
         # These are always null here; they can be asked for all the same.
         "default_source": "payment_method",
         "pending_setup_intent": "payment_intent",
-        "schedule": "subscription",
+        "schedule": "subscription_schedule",
     },
 )
 
@@ -105,9 +106,8 @@ def _cancel(call: Call) -> Doc:
         subscription["cancellation_details"] = subscription["cancellation_details"] | details
     subscription["canceled_at"] = None
     ctx.write(subscription)
-    now_s = ctx.now(subscription["test_clock"])
-    bill_usage = bool(call.params.get("invoice_now"))
-    return renew.end(ctx, subscription, now_s, bill_usage=bill_usage, at_once=True)
+    chosen = Ending(invoice_now=call.params.get("invoice_now", False), prorate=call.params.get("prorate", False))
+    return end_now(ctx, subscription, chosen)
 
 
 ENDPOINTS = (

@@ -11,16 +11,16 @@ from stripe_sandbox.clock import HOUR_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params, new_id
 from stripe_sandbox.engine import lines, timers
+from stripe_sandbox.engine.changes.wanted import new_item, price_for
 from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
 from stripe_sandbox.engine.draft import Plan, new_draft
 from stripe_sandbox.engine.finalize import finalize
 from stripe_sandbox.engine.periods import next_boundary
-from stripe_sandbox.engine.renew import ENDED, arm_boundary
+from stripe_sandbox.engine.renew import ENDED, arm_boundary, note_debit
 from stripe_sandbox.objects import payment_method
-from stripe_sandbox.objects.subscription_item import new_item
-from stripe_sandbox.objects.subscription_params import CREATE, cancel_at_of, price_for
+from stripe_sandbox.objects.subscription_params import CREATE, cancel_at_of
 from stripe_sandbox.store import Page
-from stripe_sandbox.wire.errors import BadRequest, NotFound, missing_param, not_simulated
+from stripe_sandbox.wire.errors import BadRequest, NotFound, missing_param
 
 __all__ = ["CREATE", "create"]
 INCOMPLETE_S = 23 * HOUR_S
@@ -81,9 +81,6 @@ def _prices(ctx: Context, sent: Params) -> list[Doc]:
         raise BadRequest("All prices of a subscription must have the same currency.", param="items")
     if str(sent.get("currency", first["currency"])).lower() != first["currency"]:
         raise BadRequest("The prices are not in the given currency.", param="currency")
-    rhythms = {(price["recurring"]["interval"], price["recurring"]["interval_count"]) for price in prices}
-    if len(rhythms) > 1:
-        raise not_simulated("subscriptions with mixed intervals", "items")
     return prices
 
 
@@ -99,11 +96,14 @@ def _set_currency(ctx: Context, customer: Doc, currency: str) -> None:
 
 
 def _add_items(ctx: Context, subscription: Doc, sent: list[Params], prices: list[Doc]) -> list[Doc]:
-    recurring = prices[0]["recurring"]
     start_at = subscription["created"]
-    end_at = next_boundary(start_at, recurring["interval"], recurring["interval_count"], start_at)
-    items = [new_item(subscription, price, item, (start_at, end_at)) for item, price in zip(sent, prices, strict=True)]
-    for item in items:
+    items = [new_item(subscription, price, item, start_at) for item, price in zip(sent, prices, strict=True)]
+    for item, price in zip(items, prices, strict=True):
+        recurring = price["recurring"]
+        item["current_period_start"] = start_at
+        item["current_period_end"] = next_boundary(
+            subscription["billing_cycle_anchor"], recurring["interval"], recurring["interval_count"], start_at
+        )
         ctx.write(item)
     return items
 
@@ -149,8 +149,13 @@ def _pay_first(ctx: Context, invoice: Doc, behavior: str) -> None:
 
 
 def _licensed_lines(ctx: Context, items: list[Doc]) -> list[Doc]:
-    priced = [(item, ctx.get("price", item["price"])) for item in items]
-    return [lines.licensed_line(ctx, item, price) for item, price in priced if not lines.is_metered(price)]
+    found = []
+    for item in items:
+        price = ctx.get("price", item["price"])
+        if not lines.is_metered(price):
+            found.append(lines.licensed_line(ctx, item, price))
+            note_debit(ctx, item, found[-1])
+    return found
 
 
 def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:

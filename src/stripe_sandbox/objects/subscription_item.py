@@ -1,15 +1,20 @@
 """Subscription items: a price of a subscription with its own period.
 
-Stripe: the price is shown whole; a metered item has no ``quantity`` key; no ``livemode`` on an item.
+Stripe: the price is shown whole; a metered item has no ``quantity`` key; no ``livemode`` on an item. Adding, changing
+and removing one behaves as an update of its subscription does.
 """
 
 from __future__ import annotations
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.documents import Call, Doc, Kind, new_id, public
+from stripe_sandbox.documents import Call, Doc, Kind, deleted_stub, public
+from stripe_sandbox.engine.renew import items_of
+from stripe_sandbox.objects.subscription_params import ITEM_FIELDS, SHARED
+from stripe_sandbox.objects.subscription_update import change_items
+from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.paging import Listing, answer_list
 from stripe_sandbox.wire.routing import Endpoint
-from stripe_sandbox.wire.schema import Text, list_table, table
+from stripe_sandbox.wire.schema import Boolean, Integer, Text, list_table, table
 
 LIST = list_table({"subscription": Text()}, ("subscription",))
 
@@ -31,28 +36,6 @@ KIND = Kind(
     parent=_subscription_of,
     render=show_item,
 )
-
-
-def new_item(subscription: Doc, price: Doc, sent: Doc, period: tuple[int, int]) -> Doc:
-    """Return a new item document; only licensed items have a quantity."""
-    item: Doc = {
-        "id": new_id("si"),
-        "object": "subscription_item",
-        "billing_thresholds": None,
-        "created": subscription["created"],
-        "current_period_end": period[1],
-        "current_period_start": period[0],
-        "current_trial": None,
-        "discounts": [],
-        "metadata": sent.get("metadata") or {},
-        "price": price["id"],
-        "subscription": subscription["id"],
-        "tax_rates": [],
-        "_customer": subscription["customer"],
-    }
-    if price["recurring"]["usage_type"] == "licensed":
-        item["quantity"] = sent.get("quantity", 1)
-    return item
 
 
 def _plan(price: Doc) -> Doc:
@@ -82,7 +65,45 @@ def _list(call: Call) -> Doc:
     return answer_list(call, listing, (("parent=?", subscription["id"]),))
 
 
+def _create(call: Call) -> Doc:
+    wish = {name: call.params[name] for name in ITEM_FIELDS if name in call.params}
+    subscription = call.ctx.get("subscription", call.params["subscription"], "subscription")
+    known = {item["id"] for item in items_of(call.ctx, subscription["id"])}
+    change_items(call.ctx, subscription, call.params | {"items": [wish]})
+    added = [item for item in items_of(call.ctx, subscription["id"]) if item["id"] not in known]
+    if not added:
+        raise BadRequest("The item waits for its payment; read the subscription's pending_update.")
+    return call.ctx.shown(added[-1])
+
+
+def _update(call: Call) -> Doc:
+    item = call.ctx.get("subscription_item", call.ids[0])
+    wish = {name: call.params[name] for name in ITEM_FIELDS if name in call.params} | {"id": item["id"]}
+    subscription = call.ctx.get("subscription", item["subscription"])
+    change_items(call.ctx, subscription, call.params | {"items": [wish]})
+    return call.ctx.shown(call.ctx.get("subscription_item", item["id"]))
+
+
+def _delete(call: Call) -> Doc:
+    item = call.ctx.get("subscription_item", call.ids[0])
+    wish = {"id": item["id"], "deleted": True, "clear_usage": call.params.get("clear_usage", False)}
+    subscription = call.ctx.get("subscription", item["subscription"])
+    change_items(call.ctx, subscription, call.params | {"items": [wish]})
+    return deleted_stub(item)
+
+
+_HOW = {name: SHARED[name] for name in ("off_session", "payment_behavior", "proration_behavior")} | {
+    "proration_date": Integer(minimum=1)
+}
+CREATE = table({**ITEM_FIELDS, **_HOW, "subscription": Text()}, ("subscription",))
+UPDATE = table({**ITEM_FIELDS, **_HOW})
+DELETE = table(
+    {"clear_usage": Boolean(), "proration_behavior": SHARED["proration_behavior"], "proration_date": Integer(minimum=1)}
+)
 ENDPOINTS = (
+    Endpoint("POST", "/v1/subscription_items", CREATE, _create),
+    Endpoint("POST", "/v1/subscription_items/*", UPDATE, _update),
+    Endpoint("DELETE", "/v1/subscription_items/*", DELETE, _delete),
     Endpoint("GET", "/v1/subscription_items", LIST, _list),
     Endpoint("GET", "/v1/subscription_items/*", table(), _get),
 )

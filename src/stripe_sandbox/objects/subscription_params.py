@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, Params
-from stripe_sandbox.wire.errors import BadRequest, missing_param
+from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.schema import (
     ANYTHING,
     Array,
@@ -104,27 +103,6 @@ _ONLY_AT_CREATION: Mapping[str, Type] = {
     "trial_period_days": NotSimulated(),
 }
 CREATE = table({**SHARED, **_ONLY_AT_CREATION})
-
-
-def price_for(ctx: Context, item: Params, index: int) -> Doc:
-    """Return the price of a sent item, refusing what cannot be subscribed to."""
-    where = f"items[{index}]"
-    if "price" not in item:
-        raise missing_param(f"{where}[price]")
-    price = ctx.get("price", item["price"], f"{where}[price]")
-    if not price["active"]:
-        raise BadRequest(f"The price {price['id']} is inactive.", param=f"{where}[price]")
-    if price["recurring"] is None:
-        raise BadRequest("A one-time price cannot be an item of a subscription.", param=f"{where}[price]")
-    if price["recurring"]["usage_type"] == "metered":
-        if "quantity" in item:
-            raise BadRequest(
-                f"A quantity cannot be given for a price with usage_type metered. Remove it from {where}.",
-                param=f"{where}[quantity]",
-            )
-        if ctx.get("billing.meter", price["recurring"]["meter"])["status"] != "active":
-            raise BadRequest(f"The meter of price {price['id']} is inactive.", param=f"{where}[price]")
-    return price
 
 
 def cancel_at_of(sent: Params, items: list[Doc], now_s: int) -> int | None:

@@ -1,22 +1,23 @@
-"""Changing a subscription: metadata, payment method, planned cancellation, and the price of its fixed item.
+"""Changing a subscription: metadata, payment method, planned cancellation, its items and its billing cycle.
 
 Stripe: a canceled subscription takes only metadata and cancellation details; an incomplete one only metadata,
-description and payment method. Prorations are not simulated: an item changes with ``proration_behavior=none`` only.
+description and payment method; ``pending_if_incomplete`` goes with items and billing cycle only.
 """
 
 from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params
+from stripe_sandbox.engine.changes.apply import carry_out
+from stripe_sandbox.engine.changes.plan import Request
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, items_of
 from stripe_sandbox.objects import payment_method
 from stripe_sandbox.objects.subscription_params import CANCELLATION, ITEM_FIELDS, MAX_ITEMS, SHARED, cancel_at_of
-from stripe_sandbox.objects.subscription_params import price_for as checked_price
-from stripe_sandbox.wire.errors import BadRequest, not_simulated
-from stripe_sandbox.wire.schema import Array, Boolean, Choice, Hash, NotSimulated, Text, merge_metadata, table
+from stripe_sandbox.wire.errors import BadRequest
+from stripe_sandbox.wire.schema import Array, Boolean, Choice, Hash, Integer, NotSimulated, Text, merge_metadata, table
 
 __all__ = ["CANCELLATION", "UPDATE", "update"]
-_ITEM = Hash(fields={**ITEM_FIELDS, "id": Text(), "deleted": Boolean(), "clear_usage": NotSimulated(("false",))})
+_ITEM = Hash(fields={**ITEM_FIELDS, "id": Text(), "deleted": Boolean(), "clear_usage": Boolean()})
 UPDATE = table(
     {
         **SHARED,
@@ -24,8 +25,22 @@ UPDATE = table(
         "cancellation_details": CANCELLATION,
         "items": Array(_ITEM, MAX_ITEMS),
         "pause_collection": NotSimulated(("",)),
-        "proration_date": NotSimulated(),
+        "proration_date": Integer(minimum=1),
         "trial_from_plan": NotSimulated(("false",)),
+    }
+)
+_IF_PENDING = frozenset(
+    {
+        "add_invoice_items",
+        "billing_cycle_anchor",
+        "expand",
+        "items",
+        "off_session",
+        "payment_behavior",
+        "proration_behavior",
+        "proration_date",
+        "trial_end",
+        "trial_from_plan",
     }
 )
 _IF_CANCELED = frozenset({"metadata", "cancellation_details", "expand"})
@@ -37,15 +52,57 @@ def update(call: Call) -> Doc:
     ctx, sent = call.ctx, call.params
     subscription = ctx.get("subscription", call.ids[0])
     before = ctx.shown(subscription)
+    carry_out_update(ctx, subscription, sent)
+    return ctx.update(ctx.get("subscription", subscription["id"]), "customer.subscription.updated", before)
+
+
+def carry_out_update(ctx: Context, subscription: Doc, sent: Params, *, until_draft: bool = False) -> Doc | None:
+    """Apply what was sent; return the invoice this made, if it made one."""
     _check_allowed(subscription, sent)
     _apply_plain(ctx, subscription, sent)
-    for index, item in enumerate(sent.get("items") or []):
-        _change_item(ctx, subscription, item, (index, sent.get("proration_behavior", "create_prorations")))
     _apply_cancellation(ctx, subscription, sent)
-    shown = ctx.update(subscription, "customer.subscription.updated", before)
-    if subscription["status"] not in ENDED:
-        arm_boundary(ctx, subscription)
-    return shown
+    ctx.write(subscription)
+    invoice = None
+    if _touches_items(sent):
+        request = _request(ctx, subscription, sent, until_draft=until_draft)
+        invoice = carry_out(ctx, subscription, request)
+    current = ctx.get("subscription", subscription["id"])
+    if current["status"] not in ENDED:
+        arm_boundary(ctx, current)
+    return invoice
+
+
+def change_items(ctx: Context, subscription: Doc, sent: Params) -> None:
+    """Change the items of a subscription on behalf of the endpoints of single items."""
+    before = ctx.shown(subscription)
+    known = ("items", "off_session", "payment_behavior", "proration_behavior", "proration_date")
+    carry_out_update(ctx, subscription, {name: sent[name] for name in known if name in sent})
+    ctx.update(ctx.get("subscription", subscription["id"]), "customer.subscription.updated", before)
+
+
+def _touches_items(sent: Params) -> bool:
+    return bool(sent.get("items")) or (sent.get("billing_cycle_anchor") or {}).get("type") == "now"
+
+
+def _request(ctx: Context, subscription: Doc, sent: Params, *, until_draft: bool) -> Request:
+    behavior = sent.get("proration_behavior", "create_prorations")
+    now_s = ctx.now(subscription["test_clock"])
+    at_s = sent.get("proration_date", now_s)
+    if "proration_date" in sent:
+        if behavior == "none":
+            raise BadRequest("proration_date cannot go with proration_behavior=none.", param="proration_date")
+        items = items_of(ctx, subscription["id"])
+        starts, ends = ([item[f"current_period_{edge}"] for item in items] for edge in ("start", "end"))
+        if not max(starts) <= at_s <= min(ends):
+            raise BadRequest("proration_date must lie within the current period.", param="proration_date")
+    return Request(
+        items=sent.get("items") or [],
+        behavior=behavior,
+        at_s=at_s,
+        resets=(sent.get("billing_cycle_anchor") or {}).get("type") == "now",
+        until_draft=until_draft,
+        payment=sent.get("payment_behavior", "allow_incomplete"),
+    )
 
 
 def _check_allowed(subscription: Doc, sent: Params) -> None:
@@ -65,8 +122,14 @@ def _check_allowed(subscription: Doc, sent: Params) -> None:
                 code="status_transition_invalid",
                 param=refused[0],
             )
-    if (sent.get("billing_cycle_anchor") or {}).get("type") == "now":
-        raise not_simulated("a reset of the billing cycle", "billing_cycle_anchor")
+    if sent.get("payment_behavior") == "pending_if_incomplete":
+        refused = sorted(set(sent) - _IF_PENDING)
+        if refused:
+            raise BadRequest(
+                "With payment_behavior=pending_if_incomplete only items and the billing cycle can change; remove"
+                f" {', '.join(refused)}.",
+                param=refused[0],
+            )
 
 
 def _apply_plain(ctx: Context, subscription: Doc, sent: Params) -> None:
@@ -79,45 +142,6 @@ def _apply_plain(ctx: Context, subscription: Doc, sent: Params) -> None:
     for name in ("payment_settings", "cancellation_details"):
         if sent.get(name):
             subscription[name] = subscription[name] | sent[name]
-
-
-def _change_item(ctx: Context, subscription: Doc, sent: Params, place: tuple[int, str]) -> None:
-    index, proration = place
-    if "id" not in sent or sent.get("deleted"):
-        raise not_simulated("adding or removing an item of a running subscription", f"items[{index}]")
-    items = {item["id"]: item for item in items_of(ctx, subscription["id"])}
-    item = items.get(sent["id"])
-    if item is None:
-        raise BadRequest(f"Invalid subscription_item id: {sent['id']}", param=f"items[{index}][id]")
-    old = ctx.get("price", item["price"])
-    new = checked_price(ctx, {"price": old["id"], **sent}, index) if "price" in sent else old
-    _check_swap(old, new, [other["price"] for other in items.values() if other["id"] != item["id"]])
-    changed = item | {"price": new["id"]}
-    if "metadata" in sent:
-        changed["metadata"] = merge_metadata(item["metadata"], sent["metadata"])
-    if "quantity" in item and ("quantity" in sent or "price" in sent):
-        changed["quantity"] = sent.get("quantity", 1)
-    if _bills_differently(item, changed) and proration != "none":
-        raise not_simulated("prorations (send proration_behavior=none)", "proration_behavior")
-    ctx.write(changed)
-
-
-def _bills_differently(item: Doc, changed: Doc) -> bool:
-    return bool(item["price"] != changed["price"] or item.get("quantity") != changed.get("quantity"))
-
-
-def _check_swap(old: Doc, new: Doc, others: list[str]) -> None:
-    if old["id"] == new["id"]:
-        return
-    if new["id"] in others:
-        raise BadRequest("Subscription items cannot have the same price twice.", param="plan")
-    if "metered" in {old["recurring"]["usage_type"], new["recurring"]["usage_type"]}:
-        raise not_simulated("a change of a metered item's price", "items")
-    same = ("interval", "interval_count")
-    if any(old["recurring"][name] != new["recurring"][name] for name in same):
-        raise not_simulated("a change of the billing interval", "items")
-    if old["currency"] != new["currency"]:
-        raise BadRequest("The new price has another currency than the subscription.", param="items")
 
 
 def _apply_cancellation(ctx: Context, subscription: Doc, sent: Params) -> None:
