@@ -31,6 +31,7 @@ from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.page_controller import PageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 
 NOWHERE = "http://127.0.0.1:1"
@@ -96,6 +97,6 @@ async def web_world(database: Database, clock: Clock, config: WebConfig, **app_o
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
     )
-    app = create_app(config, accounts, renderer, controllers, **app_options)
+    app = create_app(config, accounts, renderer, controllers, IdempotentAnswers(database, clock), **app_options)
     yield WebWorld(app=app, config=config, database=database, accounts=accounts, containers=containers)
     await gateway.close()

@@ -14,6 +14,7 @@ from helvetia.web.dashboard.render import STATIC_PATH, Renderer
 from helvetia.web.middleware.authenticate import Authenticator
 from helvetia.web.middleware.catch_unexpected import CatchUnexpectedMiddleware
 from helvetia.web.middleware.headers import SecurityHeadersMiddleware
+from helvetia.web.middleware.idempotency import IdempotentAnswers, IdempotentRoute
 from helvetia.web.middleware.limit_body import LimitBodyMiddleware
 from helvetia.web.middleware.request_id import RequestIdMiddleware
 from helvetia.web.openapi import DescribedApi
@@ -31,6 +32,7 @@ def create_app(
     accounts: AccountService,
     renderer: Renderer,
     controllers: Sequence[Controller],
+    answers: IdempotentAnswers,
     *,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
@@ -46,6 +48,8 @@ def create_app(
     )
     app.state.authenticator = Authenticator(accounts, config)
     app.state.renderer = renderer
+    app.state.idempotent_answers = answers
+    app.router.route_class = IdempotentRoute
     for controller in controllers:
         controller.add_to(app.router)
     app.mount("/static", StaticFiles(directory=Path(STATIC_PATH)), name="static")

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from helvetia.accounts.service import AccountService
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import Clock
 from helvetia.settings import Settings
 from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
@@ -17,6 +19,7 @@ from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.page_controller import PageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 
 
@@ -71,5 +74,16 @@ class WebProvider(Provider):
     controllers = provide(Controllers)
 
     @provide
-    def app(self, config: WebConfig, accounts: AccountService, renderer: Renderer, controllers: Controllers) -> FastAPI:
-        return create_app(config, accounts, renderer, controllers.in_order)
+    def answers(self, database: Database, clock: Clock) -> IdempotentAnswers:
+        return IdempotentAnswers(database, clock)
+
+    @provide
+    def app(
+        self,
+        config: WebConfig,
+        accounts: AccountService,
+        renderer: Renderer,
+        controllers: Controllers,
+        answers: IdempotentAnswers,
+    ) -> FastAPI:
+        return create_app(config, accounts, renderer, controllers.in_order, answers)
