@@ -37,4 +37,4 @@ check: setup ## format, lint, types, imports, unit tests
 	$(RUN)/python -m pytest -q tests/unit tests/architecture
 
 bench: setup ## measure; writes docs/benchmarks.md and build/bench.json
-	$(RUN)/helvetia bench
+	$(RUN)/python tests/performance/run.py

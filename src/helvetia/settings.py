@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     stripe_test_clock: str | None = None
 
     database_url: SecretStr | None = None
+    data_directory: Path | None = None
     database_connections_max: int = Field(default=10, ge=1, le=200)
 
     public_base_url: str = "http://127.0.0.1:8000"

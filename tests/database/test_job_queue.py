@@ -1,17 +1,21 @@
 import asyncio
 
+import pytest
+
 from helvetia.database.job_queue import JobQueue, run_until
 from helvetia.database.pool import Database
 
 
 async def test_job_deferred_in_rolled_back_transaction_is_never_run(database: Database, database_url: str) -> None:
     queue = JobQueue(database_url)
-    try:
+
+    async def defer_and_fail() -> None:
         async with database.transaction() as tx:
             await queue.defer(tx, "try.job", key="one", word="lost")
-            raise KeyError
-    except KeyError:
-        pass
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await defer_and_fail()
     async with database.transaction() as tx:
         row = await (await tx.execute("SELECT count(*) FROM procrastinate_jobs")).fetchone()
     assert row == (0,)

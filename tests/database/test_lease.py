@@ -17,7 +17,8 @@ async def test_lease_that_ran_out_goes_to_the_next_with_a_greater_number(databas
     async with database.transaction() as tx:
         first = await take_lease(tx, "worker", holder="elsewhere/1", wall=NOON, lasts=LASTS)
         second = await take_lease(tx, "worker", holder="here/2", wall=NOON + LASTS, lasts=LASTS)
-    assert first and second
+    assert first
+    assert second
     assert second.fencing_number == first.fencing_number + 1
 
 

@@ -66,6 +66,27 @@ async def own_installation(timeout_s: float = 30.0) -> AsyncIterator[Engine]:
         await host.close()
 
 
+@asynccontextmanager
+async def no_leftovers() -> AsyncIterator[None]:
+    """Removes every container of any installation that was not on the engine before; does nothing without an engine."""
+    host = DockerHost("probe", timeout_s=30.0)
+    try:
+        before = await _labelled(host)
+        yield
+        for container_id in await _labelled(host) - before:
+            await host.engine.delete(f"containers/{container_id}", {"force": "1", "v": "1"})
+    finally:
+        await host.close()
+
+
+async def _labelled(host: DockerHost) -> set[str]:
+    filters = json.dumps({"label": [INSTALLATION_LABEL]})
+    try:
+        return {one["Id"] for one in await host.engine.get("containers/json", {"all": "1", "filters": filters})}
+    except HostUnavailable:
+        return set()
+
+
 async def _clean(host: DockerHost, installation_id: str) -> None:
     filters = json.dumps({"label": [f"{INSTALLATION_LABEL}={installation_id}"]})
     listed = await host.engine.get("containers/json", {"all": "1", "filters": filters})

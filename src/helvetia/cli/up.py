@@ -35,7 +35,7 @@ def up() -> int:
     """
     settings = Settings.load()
     set_up_logging(level=settings.log_level, log_format=settings.log_format)
-    data = DataDirectory.of_project()
+    data = DataDirectory.of(settings)
     data.path.mkdir(parents=True, exist_ok=True)
     with running_database(settings) as ready:
         return uvloop.run(_run(ready, data))

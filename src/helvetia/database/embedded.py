@@ -13,11 +13,11 @@ from typing import Any
 
 
 def data_directory(project: Path) -> Path:
-    """Where the embedded server keeps its data: `.data/` of the project, or /var/lib/helvetia/<hash> for root."""
+    """Where an installation keeps its files: `.data/` of the project, or /var/lib/helvetia/<hash> for root."""
     if os.geteuid() != 0:
-        return project / ".data" / "postgresql"
+        return project / ".data"
     digest = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:12]
-    return Path("/var/lib/helvetia") / digest / "postgresql"
+    return Path("/var/lib/helvetia") / digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helvetia.database.embedded import data_directory
-from helvetia.settings import project_directory
+from helvetia.settings import Settings, project_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,10 @@ class DataDirectory:
     path: Path
 
     @classmethod
-    def of_project(cls) -> "DataDirectory":
-        """Beside the embedded database: `.data/` of the project, or /var/lib/helvetia/<hash> for root."""
-        return cls(data_directory(project_directory()).parent)
+    def of(cls, settings: Settings) -> "DataDirectory":
+        """DATA_DIRECTORY if set; else `.data/` of the project, or /var/lib/helvetia/<hash> for root."""
+        return cls(settings.data_directory or data_directory(project_directory()))
+
+    @property
+    def postgresql(self) -> Path:
+        return self.path / "postgresql"

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager, contextmanager
 from dishka import STRICT_VALIDATION, AsyncContainer, Provider, make_async_container
 from pydantic import SecretStr
 
-from helvetia.database.embedded import data_directory, start_embedded
+from helvetia.database.embedded import start_embedded
 from helvetia.database.migrate import migrate
 from helvetia.kernel.clock import Clock, SystemClock
-from helvetia.settings import Settings, project_directory
+from helvetia.settings import Settings
 from helvetia.stripe_gateway.model import StripeGateway
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.wiring.adapters import AdapterProvider, load_price_book
@@ -24,7 +24,7 @@ def running_database(settings: Settings) -> Iterator[Settings]:
         migrate(settings.database_url.get_secret_value())
         yield settings
         return
-    server = start_embedded(data_directory(project_directory()))
+    server = start_embedded(DataDirectory.of(settings).postgresql)
     try:
         migrate(server.url)
         yield settings.model_copy(update={"database_url": SecretStr(server.url)})
@@ -48,7 +48,7 @@ async def open_house(
     settings: Settings, clock: Clock | None = None, data: DataDirectory | None = None, *more: Provider
 ) -> AsyncIterator[AsyncContainer]:
     """The parts list on a database that runs, with the prices read and verified; closed when the block ends."""
-    container = build_container(settings, clock or SystemClock(), data or DataDirectory.of_project(), *more)
+    container = build_container(settings, clock or SystemClock(), data or DataDirectory.of(settings), *more)
     try:
         await load_price_book(settings, await container.get(StripeGateway), await container.get(PriceBookHolder))
         yield container
