@@ -14,6 +14,7 @@ from stripe_sandbox.connections import CuttableProtocol
 from stripe_sandbox.store import Store
 
 _SHUTDOWN_S = 2
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +29,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _origin(host: str, port: int) -> str:
+    """Return where a browser on this machine finds the server; its pages are for this machine only."""
+    if host in _EVERYWHERE:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def main() -> None:
     """Run the server until SIGINT or SIGTERM."""
     parser = _parser()
@@ -40,6 +48,7 @@ def main() -> None:
         store = Store(options.state)
     except sqlite3.Error as error:
         parser.error(f"the state file cannot be opened (does another sandbox use it?): {error}")
+    store.origin = _origin(options.host, options.port)
     server = Server(store, webhook)
     uvicorn.run(
         server.application(),

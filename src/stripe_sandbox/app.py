@@ -27,6 +27,7 @@ from stripe_sandbox.documents import Call, Doc, random_text
 from stripe_sandbox.driver import Driver
 from stripe_sandbox.objects import account as accounts
 from stripe_sandbox.objects.registry import all_kinds, build_router
+from stripe_sandbox.pages.site import Site
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire import idempotency
 from stripe_sandbox.wire.credentials import read_key
@@ -79,6 +80,7 @@ class Server:
         """Return the ASGI application."""
         routes = [
             Route("/healthz", _healthz, methods=["GET"]),
+            *Site(self._store, self._kinds).routes(),
             Route("/{path:path}", self._answer, methods=METHODS),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)

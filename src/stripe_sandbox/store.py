@@ -68,7 +68,11 @@ class Store:
     """The database connection and the few statements every part needs."""
 
     def __init__(self, path: str | None) -> None:
-        """Open (and create) the database; ``None`` keeps everything in memory."""
+        """Open (and create) the database; ``None`` keeps everything in memory.
+
+        ``origin`` is where this process answers: links that lead to its own pages begin with it.
+        """
+        self.origin = "http://127.0.0.1"
         self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=LOCK_WAIT_S)
         self._connection.row_factory = sqlite3.Row
         if path:
@@ -101,6 +105,18 @@ class Store:
         finally:
             self._connection.execute("ROLLBACK TO rehearsal")
             self._connection.execute("RELEASE rehearsal")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Within a running transaction: undo what happens inside if it raises, and only that."""
+        self._connection.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK TO attempt")
+            self._connection.execute("RELEASE attempt")
+            raise
+        self._connection.execute("RELEASE attempt")
 
     def rows(self, statement: str, *arguments: object) -> list[sqlite3.Row]:
         """Run one statement and return all its rows."""

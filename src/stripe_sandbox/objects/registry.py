@@ -5,6 +5,7 @@ from __future__ import annotations
 from stripe_sandbox.documents import Kind
 from stripe_sandbox.objects import (
     account,
+    checkout_session,
     customer,
     customer_balance,
     event,
@@ -26,6 +27,7 @@ from stripe_sandbox.wire.routing import Router
 
 _MODULES = (
     account,
+    checkout_session,
     customer,
     customer_balance,
     event,
@@ -44,6 +46,8 @@ _MODULES = (
     webhook_endpoint,
 )
 _KINDS = (
+    checkout_session.KIND,
+    checkout_session.ITEM_KIND,
     customer.KIND,
     customer_balance.KIND,
     event.KIND,

@@ -1,0 +1,82 @@
+"""The pages' routes: each visit is guarded, read, and answered inside one transaction of its account."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from stripe_sandbox.context import Cause, Context
+from stripe_sandbox.documents import Kind, random_text
+from stripe_sandbox.pages import checkout, guard, render
+from stripe_sandbox.pages.visit import Visit
+from stripe_sandbox.store import Store
+from stripe_sandbox.wire.errors import BadRequest, NotFound, StripeError
+from stripe_sandbox.wire.forms import decode_form
+
+MAX_FORM_BYTES = 20_000
+LOG = logging.getLogger(__name__)
+Page = Callable[[Visit], Response]
+
+
+class Site:
+    """All pages over one store."""
+
+    def __init__(self, store: Store, kinds: Mapping[str, Kind]) -> None:
+        """Bind the pages to the store that the API works on."""
+        self._store = store
+        self._kinds = kinds
+
+    def routes(self) -> list[Route]:
+        """Return the routes of every page."""
+        pages = (*checkout.PAGES,)
+        return [
+            Route("/static/sandbox.css", _style, methods=["GET"]),
+            *(Route(path, self._visited(answer), methods=[method]) for method, path, answer in pages),
+        ]
+
+    def _visited(self, answer: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def visited(request: Request) -> Response:
+            try:
+                guard.check(request)
+                form = await read_form(request)
+                with self._store.transaction():
+                    return answer(self._visit(request, form))
+            except StripeError as error:
+                return render.notice("This does not work", error.message, status=error.status)
+            except Exception:
+                LOG.exception("the page %s failed and was rolled back", request.url.path)
+                text = "Nothing was changed. The log of the sandbox says more."
+                return render.notice("Something broke", text, status=500)
+
+        return visited
+
+    def _visit(self, request: Request, form: dict[str, str]) -> Visit:
+        ids = dict(request.path_params)
+        account = ids.pop("account")
+        if self._store.row("SELECT 1 FROM accounts WHERE id=?", account) is None:
+            raise NotFound("There is no such page.")
+        cause = Cause(request_id="req_" + random_text(14))
+        ctx = Context(self._store, self._kinds, account, cause)
+        return Visit(ctx=ctx, ids=ids, form=form, query=dict(request.query_params), path=request.url.path)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a posted form; everything else has none."""
+    if request.method != "POST":
+        return {}
+    body = await request.body()
+    if len(body) > MAX_FORM_BYTES:
+        raise BadRequest("The form is too large.")
+    try:
+        fields = decode_form(body.decode())
+    except UnicodeDecodeError as error:
+        raise BadRequest("The form is not valid UTF-8.") from error
+    return {name: value.strip() for name, value in fields.items() if isinstance(value, str)}
+
+
+async def _style(_request: Request) -> Response:
+    return FileResponse(render.HERE / "static" / "sandbox.css", media_type="text/css")
