@@ -27,7 +27,6 @@ test: setup ## run the test suite
 
 test-full: setup ## run the same tests with their full N; writes the table into docs/reliability.md
 	HELVETIA_FULL=1 $(RUN)/python -m pytest -q
-	$(RUN)/python tests/support/write_reliability_table.py
 
 check: setup ## format, lint, types, imports, unit tests
 	$(RUN)/ruff format --check src tests migrations

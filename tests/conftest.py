@@ -5,11 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 from helvetia.database.enums import DATABASE_ENUMS
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
+from support import trials
 from support.databases import cloned_database, running_server
+
+# Machines are noisy: how long an example takes says nothing. A full run tries many more examples.
+settings.register_profile("house", deadline=None, max_examples=trials.choose(small=100, full=2_000))
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +49,8 @@ def missing(part: str, hint: str) -> None:
     if os.environ.get("HELVETIA_REQUIRE_ALL") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def pytest_sessionfinish() -> None:
+    """A full run leaves its table in docs/reliability.md."""
+    trials.write_page()

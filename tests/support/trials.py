@@ -1,0 +1,54 @@
+"""How many trials a test makes: a small seeded number by default, the full one under HELVETIA_FULL=1.
+
+What was tried in full is written to docs/reliability.md at the end of the run.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+IS_FULL = os.environ.get("HELVETIA_FULL") == "1"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+HEADER = """# Reliability
+
+Written by `make test-full`. A row is there only when all of its trials passed; with 0 failures in N trials, 3/N is the
+upper bound of the failure rate at 95 % confidence. `make test` makes the same trials with a small N.
+
+| what was tried | trials | failures | bound | seed |
+|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """A design, and how often it was tried without a failure."""
+
+    design: str
+    count: int
+    seed: str
+
+
+_passed: list[Trials] = []
+
+
+def choose(*, small: int, full: int) -> int:
+    """The number of trials of this run."""
+    return full if IS_FULL else small
+
+
+def record(design: str, *, count: int, seed: object = "") -> None:
+    """Call at the end of a test whose trials all passed; rows of one design are added up."""
+    _passed.append(Trials(design=design, count=count, seed=str(seed)))
+
+
+def write_page() -> None:
+    """Write the table; only a full run that recorded something does."""
+    if not IS_FULL or not _passed:
+        return
+    rows = []
+    for design in sorted({one.design for one in _passed}):
+        of_design = [one for one in _passed if one.design == design]
+        count = sum(one.count for one in of_design)
+        seeds = ", ".join(sorted({one.seed for one in of_design if one.seed}))
+        rows.append(f"| {design} | {count} | 0 | {3 / count:.4f} | {seeds} |")
+    PAGE.write_text(HEADER + "\n".join(rows) + "\n")
