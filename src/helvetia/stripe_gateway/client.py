@@ -15,6 +15,7 @@ import stripe
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.clock import to_unix_s
 from helvetia.stripe_gateway import request_params as params
+from helvetia.stripe_gateway.client_actions import StripeClientActions
 from helvetia.stripe_gateway.convert_customer import from_stripe_account, from_stripe_customer
 from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice, from_stripe_invoice_line
 from helvetia.stripe_gateway.convert_meter import from_stripe_meter, from_stripe_meter_summary
@@ -46,7 +47,7 @@ INVOICES_MAX = PAGE_SIZE * PAGES_MAX
 _ListPage = Callable[..., Awaitable[Any]]
 
 
-class StripeClientGateway:
+class StripeClientGateway(StripeClientActions):
     """Stripe itself, or the sandbox when `api_base` points to one."""
 
     def __init__(self, secret_key: str, *, api_base: str | None = None) -> None:
@@ -112,12 +113,14 @@ class StripeClientGateway:
         wanted: dict[str, Any] = {"customer": customer_id}
         if subscription_id is not None:
             wanted["subscription"] = subscription_id
-        found = await _all_pages(self._v1.invoices.list_async, wanted)
+        found = await _all_pages(self._v1.invoices.list_async, {**wanted, "expand": ["data.payments"]})
         return tuple(from_stripe_invoice(raw) for raw in found)
 
     async def retrieve_invoice(self, invoice_id: str) -> Invoice:
         refuse_transaction()
-        invoice = from_stripe_invoice(await call(self._v1.invoices.retrieve_async(invoice_id)))
+        invoice = from_stripe_invoice(
+            await call(self._v1.invoices.retrieve_async(invoice_id, {"expand": ["payments"]}))
+        )
         if not invoice.has_more_lines:
             return invoice
         return params.with_lines(invoice, await self._all_lines(invoice_id))

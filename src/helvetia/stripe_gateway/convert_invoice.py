@@ -32,7 +32,17 @@ def from_stripe_invoice(raw: Json) -> Invoice:
         paid_at=read_instant(read_path(raw, "status_transitions", "paid_at")),
         lines=tuple(from_stripe_invoice_line(line) for line in lines["data"]),
         has_more_lines=bool(lines.get("has_more")),
+        hosted_url=raw.get("hosted_invoice_url"),
+        pdf_url=raw.get("invoice_pdf"),
+        payment_intent_ids=_payment_intent_ids(raw),
     )
+
+
+def _payment_intent_ids(raw: Json) -> tuple[str, ...]:
+    """Present only where the invoice was read with its payments."""
+    payments = read_path(raw, "payments", "data") or []
+    found = (read_id(read_path(payment, "payment", "payment_intent")) for payment in payments)
+    return tuple(one for one in found if one is not None)
 
 
 def from_stripe_invoice_line(raw: Json) -> InvoiceLine:

@@ -3,7 +3,7 @@
 from helvetia.kernel.clock import from_unix_s
 from helvetia.kernel.period import Period
 from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_instant, read_path
-from helvetia.stripe_gateway.model import Subscription, SubscriptionItem
+from helvetia.stripe_gateway.model import PendingUpdate, Subscription, SubscriptionItem
 
 
 def from_stripe_subscription(raw: Json) -> Subscription:
@@ -20,6 +20,20 @@ def from_stripe_subscription(raw: Json) -> Subscription:
         ended_at=read_instant(raw.get("ended_at")),
         latest_invoice_id=read_id(raw.get("latest_invoice")),
         metadata=dict(raw.get("metadata") or {}),
+        schedule_id=read_id(raw.get("schedule")),
+        default_payment_method_id=read_id(raw.get("default_payment_method")),
+        pending_update=_pending_update(raw),
+    )
+
+
+def _pending_update(raw: Json) -> PendingUpdate | None:
+    pending = raw.get("pending_update")
+    if pending is None:
+        return None
+    items = pending.get("subscription_items") or []
+    return PendingUpdate(
+        price_ids=tuple(read_id(item["price"]) or "" for item in items),
+        expires_at=from_unix_s(pending["expires_at"]),
     )
 
 

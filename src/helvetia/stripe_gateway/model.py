@@ -89,6 +89,17 @@ class Subscription:
     ended_at: datetime | None
     latest_invoice_id: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    schedule_id: str | None = None
+    default_payment_method_id: str | None = None
+    pending_update: "PendingUpdate | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingUpdate:
+    """A change that waits for its payment until `expires_at`; then it is given up."""
+
+    price_ids: Sequence[str]
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +143,9 @@ class Invoice:
     paid_at: datetime | None
     lines: Sequence[InvoiceLine]
     has_more_lines: bool
+    hosted_url: str | None = None
+    pdf_url: str | None = None
+    payment_intent_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from helvetia.stripe_gateway.errors import (
     StripeUnavailable,
 )
 from helvetia.stripe_gateway.fields import Json
+from helvetia.stripe_gateway.time_limit import call_ends_s
 
 ATTEMPT_S = 10.0  # one HTTP exchange
 CALL_S = 40.0  # all attempts of the SDK and its pauses together
@@ -52,7 +53,7 @@ async def call(request: Awaitable[_Answered]) -> Json:
         AlreadyUsedIdentifier, MeterEventOutOfTime
     """
     try:
-        async with asyncio.timeout(CALL_S):
+        async with asyncio.timeout_at(call_ends_s(CALL_S)):
             answer = await request
     except stripe.StripeError as error:
         raise to_our_error(error) from error
