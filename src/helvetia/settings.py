@@ -179,6 +179,8 @@ class Settings(BaseSettings):
         for name, url in (("STRIPE_API_BASE", self.stripe_api_base), ("PUBLIC_BASE_URL", self.public_base_url)):
             if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
                 found.append(f"{name} is not a URL that begins with http:// or https://")
+        if self.database_url is not None and urlsplit(_text(self.database_url)).scheme not in _DATABASE_SCHEMES:
+            found.append("DATABASE_URL is not a URL that begins with postgresql://")
         if self.is_live and self.stripe_api_base is not None:
             found.append("STRIPE_API_BASE must not be set with a live STRIPE_SECRET_KEY: the sandbox takes no live key")
         if self.is_live and self.stripe_test_clock is not None:
@@ -190,6 +192,7 @@ class Settings(BaseSettings):
         return found
 
 
+_DATABASE_SCHEMES = frozenset({"postgresql", "postgres"})
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
     "STRIPE_SECRET_KEY": ("sk_test_", "sk_live_", "rk_test_", "rk_live_"),
     "STRIPE_PUBLISHABLE_KEY": ("pk_test_", "pk_live_"),

@@ -81,6 +81,7 @@ def test_live_key_with_the_sandbox_is_refused(monkeypatch: pytest.MonkeyPatch) -
         ("CONTAINER_HOST", "kubernetes"),
         ("PUBLIC_BASE_URL", "not a url"),
         ("LOG_LEVEL", "LOUD"),
+        ("DATABASE_URL", "mysql://u:p@h/d"),
     ],
 )
 def test_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

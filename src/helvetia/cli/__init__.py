@@ -8,6 +8,7 @@ import sys
 
 from cyclopts import App
 
+from helvetia.kernel.errors import HelvetiaError
 from helvetia.settings import ConfigurationError
 
 app = App(name="helvetia", help="The Stripe billing integration of Helvetia Cloud.", version="0.1.0")
@@ -34,6 +35,9 @@ def main() -> None:
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except HelvetiaError as error:
+        print(f"{error.detail} [{error.code}]", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -12,7 +11,6 @@ from typing import Any
 import uvloop
 from dishka import AsyncContainer, Provider
 
-from helvetia.kernel.errors import HelvetiaError
 from helvetia.observability.logging import set_up_logging
 from helvetia.settings import Settings
 from helvetia.wiring.house import open_house, running_database
@@ -21,15 +19,11 @@ Work = Callable[[AsyncContainer], Awaitable[int]]
 
 
 def run_in_house(work: Work, *more: Provider) -> int:
-    """Run one piece of work with everything open; an expected error becomes a sentence and exit code 1."""
+    """Run one piece of work with everything open; `main` says an expected error in a sentence."""
     settings = Settings.load()
     set_up_logging(level=settings.log_level, log_format=settings.log_format)
-    try:
-        with running_database(settings) as ready:
-            return uvloop.run(_open_and_work(ready, work, more))
-    except HelvetiaError as error:
-        print(f"{error.detail} [{error.code}]", file=sys.stderr)
-        return 1
+    with running_database(settings) as ready:
+        return uvloop.run(_open_and_work(ready, work, more))
 
 
 async def _open_and_work(settings: Settings, work: Work, more: Sequence[Provider]) -> int:

@@ -1,10 +1,7 @@
 """`helvetia setup-stripe`: create what we sell at Stripe, once."""
 
-import sys
-
 import uvloop
 
-from helvetia.kernel.errors import HelvetiaError
 from helvetia.settings import PRICE_VARIABLES, Settings
 from helvetia.stripe_gateway.catalog import set_up_catalog
 from helvetia.wiring.stripe import open_gateway
@@ -19,11 +16,7 @@ def setup_stripe() -> int:
     Example: STRIPE_SECRET_KEY=sk_test_… helvetia setup-stripe >> .env
     """
     settings = Settings.load_for_setup()
-    try:
-        variables = uvloop.run(_set_up(settings))
-    except HelvetiaError as error:
-        print(f"{error.detail} [{error.code}]", file=sys.stderr)
-        return 1
+    variables = uvloop.run(_set_up(settings))
     for name in PRICE_VARIABLES:
         print(f"{name}={variables[name]}")
     return 0

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from helvetia.database.pool import DatabaseUnavailable
 
 _HOUSE_LOCK = 7_415_020_011  # an arbitrary, fixed advisory lock key: one migration at a time
 
@@ -17,8 +20,19 @@ def migrations_directory() -> Path:
 
 
 def migrate(url: str) -> None:
-    """Apply every migration that the database lacks, under a lock, and name the installation once."""
+    """Apply every migration that the database lacks, under a lock, and name the installation once.
+
+    Raises:
+        DatabaseUnavailable: nothing answers there, or it refuses the login.
+    """
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    try:
+        _migrate(engine)
+    except OperationalError:
+        raise DatabaseUnavailable from None  # the driver's words may hold the password
+
+
+def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _HOUSE_LOCK})
         connection.commit()
