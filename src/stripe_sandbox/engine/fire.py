@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.engine import renew, settle, timers
+from stripe_sandbox.engine import renew, schedules, settle, timers
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
@@ -51,5 +51,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "expire": _expire,
     "expire_checkout": _expire_checkout,
     pending.TIMER: pending.expire,
+    schedules.EXPIRING_TIMER: schedules.warn,
+    schedules.PHASE_TIMER: schedules.end_phase,
     "finalize": _finalize,
 }

@@ -49,6 +49,7 @@ def cross_boundary(ctx: Context, subscription_id: str) -> None:
 
 def renew(ctx: Context, subscription: Doc, boundary_at: int) -> Doc:
     """Roll what is due at a boundary and return the draft of the renewal."""
+    from stripe_sandbox.engine import schedules
     from stripe_sandbox.engine.changes import pending
 
     pending.discard(ctx, subscription)
@@ -56,6 +57,7 @@ def renew(ctx: Context, subscription: Doc, boundary_at: int) -> Doc:
     due = [item for item in items_of(ctx, subscription["id"]) if item["current_period_end"] == boundary_at]
     closed = (min(item["current_period_start"] for item in due), boundary_at)
     usage = _usage_lines(ctx, subscription, due, boundary_at)
+    schedules.enter_at_boundary(ctx, subscription, boundary_at)
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
     rolled = _roll_all(ctx, subscription, boundary_at)

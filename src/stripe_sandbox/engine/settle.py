@@ -134,11 +134,14 @@ def _cancel_payment(ctx: Context, payment: Doc, now_s: int, reason: str) -> None
 
 def mark_canceled(ctx: Context, subscription: Doc, at_s: int, *, reason: str) -> Doc:
     """End a subscription for good; automatic collection of its open invoices stops."""
+    from stripe_sandbox.engine import schedules
+
     changed = subscription | {"status": "canceled", "ended_at": at_s}
     changed["canceled_at"] = subscription["canceled_at"] or at_s
     details = subscription["cancellation_details"]
     changed["cancellation_details"] = details | {"reason": details["reason"] or reason}
     timers.disarm(ctx, subscription["id"])
+    schedules.subscription_ended(ctx, subscription, at_s)
     ctx.write(changed)
     for invoice in ctx.children("invoice", subscription["id"]):
         if invoice["status"] == "open":

@@ -45,7 +45,7 @@ KIND = Kind(
 )
 _MAX_MINOR = 99_999_999_999
 _PERIOD = Hash(fields={"start": Integer(minimum=0), "end": Integer(minimum=0)}, required=("start", "end"))
-_SHARED: dict[str, Type] = {
+SHARED: dict[str, Type] = {
     "amount": Integer(minimum=-_MAX_MINOR, maximum=_MAX_MINOR),
     "description": Text(clearable=True),
     "discountable": Boolean(),
@@ -63,14 +63,14 @@ _SHARED: dict[str, Type] = {
 }
 CREATE = table(
     {
-        **_SHARED,
+        **SHARED,
         "currency": Text(pattern=r"[A-Za-z]{3}"),
         "customer": Text(),
         "invoice": Text(),
         "subscription": Text(),
     }
 )
-UPDATE = table(_SHARED)
+UPDATE = table(SHARED)
 LIST = list_table({"created": Range(), "customer": Text(), "invoice": Text(), "pending": Boolean()})
 _LISTING = Listing(
     kind=invoice_items.KIND,

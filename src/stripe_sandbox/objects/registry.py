@@ -12,6 +12,7 @@ from stripe_sandbox.objects import (
     fault,
     invoice,
     invoice_item,
+    invoice_preview,
     meter,
     meter_event,
     payment,
@@ -20,6 +21,7 @@ from stripe_sandbox.objects import (
     product,
     subscription,
     subscription_item,
+    subscription_schedule,
     test_clock,
     webhook_endpoint,
 )
@@ -34,6 +36,7 @@ _MODULES = (
     fault,
     invoice,
     invoice_item,
+    invoice_preview,
     meter,
     meter_event,
     payment,
@@ -42,6 +45,7 @@ _MODULES = (
     product,
     subscription,
     subscription_item,
+    subscription_schedule,
     test_clock,
     webhook_endpoint,
 )
@@ -65,6 +69,7 @@ _KINDS = (
     product.KIND,
     subscription.KIND,
     subscription_item.KIND,
+    subscription_schedule.KIND,
     test_clock.KIND,
     webhook_endpoint.KIND,
 )

@@ -29,7 +29,14 @@ _MAX_ON_TEST_CLOCK = 3
 
 def create(call: Call) -> Doc:
     """Create a subscription and pay (or leave open) its first invoice."""
-    ctx, sent = call.ctx, call.params
+    subscription, _invoice = open_subscription(call.ctx, call.params)
+    return subscription
+
+
+def open_subscription(
+    ctx: Context, sent: Params, *, until_draft: bool = False, schedule: str | None = None
+) -> tuple[Doc, Doc | None]:
+    """Create a subscription; return it as shown, and its first invoice if it has one."""
     customer = _customer(ctx, sent)
     prices = _prices(ctx, sent)
     behavior = sent.get("payment_behavior", "allow_incomplete")
@@ -38,18 +45,20 @@ def create(call: Call) -> Doc:
     method = sent.get("default_payment_method")
     if method:
         payment_method.check_owner(ctx, method, customer["id"], "default_payment_method")
-    subscription = _new(ctx, customer, sent, prices[0]["currency"])
+    subscription = _new(ctx, customer, sent, prices[0]["currency"]) | {"schedule": schedule}
     _set_currency(ctx, customer, subscription["currency"])
     ctx.write(subscription)
     items = _add_items(ctx, subscription, sent["items"], prices)
     subscription["cancel_at"] = cancel_at_of(sent, items, subscription["created"])
     _note_cancellation(subscription)
     ctx.write(subscription)
-    _first_invoice(ctx, subscription, items, behavior)
+    invoice = _first_draft(ctx, subscription, items)
+    if invoice is not None and not until_draft:
+        _settle_first(ctx, subscription, invoice, behavior)
     subscription = ctx.get("subscription", subscription["id"])
     subscription.pop("_new")
     arm_boundary(ctx, subscription)
-    return ctx.add(subscription, "customer.subscription.created")
+    return ctx.add(subscription, "customer.subscription.created"), invoice
 
 
 def _customer(ctx: Context, sent: Params) -> Doc:
@@ -114,15 +123,19 @@ def _note_cancellation(subscription: Doc) -> None:
         subscription["cancellation_details"]["reason"] = "cancellation_requested"
 
 
-def _first_invoice(ctx: Context, subscription: Doc, items: list[Doc], behavior: str) -> None:
+def _first_draft(ctx: Context, subscription: Doc, items: list[Doc]) -> Doc | None:
     billed = _licensed_lines(ctx, items)
     if not billed:
-        return
+        return None
     now_s = subscription["created"]
     plan = Plan(reason="subscription_create", created_at=now_s, period=(now_s, now_s), lines=billed)
     invoice = new_draft(ctx, subscription, plan)
     subscription |= {"latest_invoice": invoice["id"], "status": "incomplete"}
     ctx.write(subscription)
+    return invoice
+
+
+def _settle_first(ctx: Context, subscription: Doc, invoice: Doc, behavior: str) -> None:
     invoice = finalize(ctx, invoice["id"])
     if invoice["status"] == "paid":
         ctx.write(ctx.get("subscription", subscription["id"]) | {"status": "active"})
@@ -131,7 +144,7 @@ def _first_invoice(ctx: Context, subscription: Doc, items: list[Doc], behavior: 
         _pay_first(ctx, invoice, behavior)
     current = ctx.get("subscription", subscription["id"])
     if current["status"] == "incomplete":
-        timers.arm(ctx, current, "expire", now_s + INCOMPLETE_S)
+        timers.arm(ctx, current, "expire", subscription["created"] + INCOMPLETE_S)
 
 
 def _pay_first(ctx: Context, invoice: Doc, behavior: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params
+from stripe_sandbox.engine import schedules
 from stripe_sandbox.engine.changes.apply import carry_out
 from stripe_sandbox.engine.changes.plan import Request
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, items_of
@@ -16,14 +17,14 @@ from stripe_sandbox.objects.subscription_params import CANCELLATION, ITEM_FIELDS
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.schema import Array, Boolean, Choice, Hash, Integer, NotSimulated, Text, merge_metadata, table
 
-__all__ = ["CANCELLATION", "UPDATE", "update"]
-_ITEM = Hash(fields={**ITEM_FIELDS, "id": Text(), "deleted": Boolean(), "clear_usage": Boolean()})
+__all__ = ["CANCELLATION", "ITEM", "UPDATE", "carry_out_update", "update"]
+ITEM = Hash(fields={**ITEM_FIELDS, "id": Text(), "deleted": Boolean(), "clear_usage": Boolean()})
 UPDATE = table(
     {
         **SHARED,
         "billing_cycle_anchor": Hash(fields={"type": Choice(words=("now", "unchanged"))}, required=("type",)),
         "cancellation_details": CANCELLATION,
-        "items": Array(_ITEM, MAX_ITEMS),
+        "items": Array(ITEM, MAX_ITEMS),
         "pause_collection": NotSimulated(("",)),
         "proration_date": Integer(minimum=1),
         "trial_from_plan": NotSimulated(("false",)),
@@ -66,6 +67,7 @@ def carry_out_update(ctx: Context, subscription: Doc, sent: Params, *, until_dra
     if _touches_items(sent):
         request = _request(ctx, subscription, sent, until_draft=until_draft)
         invoice = carry_out(ctx, subscription, request)
+        schedules.fold(ctx, ctx.get("subscription", subscription["id"]))
     current = ctx.get("subscription", subscription["id"])
     if current["status"] not in ENDED:
         arm_boundary(ctx, current)
@@ -122,6 +124,12 @@ def _check_allowed(subscription: Doc, sent: Params) -> None:
                 code="status_transition_invalid",
                 param=refused[0],
             )
+    if subscription["schedule"] and {"cancel_at", "cancel_at_period_end"} & set(sent):
+        raise BadRequest(
+            f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating any"
+            " cancelation behavior directly is not allowed. Please update the schedule instead.",
+            param="cancel_at_period_end" if "cancel_at_period_end" in sent else "cancel_at",
+        )
     if sent.get("payment_behavior") == "pending_if_incomplete":
         refused = sorted(set(sent) - _IF_PENDING)
         if refused:
