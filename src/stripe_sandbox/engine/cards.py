@@ -11,7 +11,17 @@ from stripe_sandbox.wire.errors import CardDeclined
 
 # Stripe: these are not charged again until another card is there; the schedule still counts.
 HARD_DECLINES = frozenset(
-    {"lost_card", "stolen_card", "pickup_card", "authentication_required", "transaction_not_allowed"}
+    {
+        "authentication_required",
+        "highest_risk_level",
+        "incorrect_number",
+        "lost_card",
+        "pickup_card",
+        "revocation_of_all_authorizations",
+        "revocation_of_authorization",
+        "stolen_card",
+        "transaction_not_allowed",
+    }
 )
 
 

@@ -45,7 +45,7 @@ def payment_method_id(ctx: Context, invoice: Doc) -> str | None:
 def collect(ctx: Context, invoice: Doc, attempt: Attempt) -> StripeError | None:
     """Try to pay an open invoice; return the refusal if it fails, after recording it."""
     intent = intent_of(ctx, invoice)
-    if invoice["status"] != "open" or intent is None:
+    if invoice["status"] not in {"open", "uncollectible"} or intent is None:
         return None
     method_id = attempt.method or payment_method_id(ctx, invoice)
     method = ctx.find("payment_method", method_id) if method_id else None

@@ -72,29 +72,40 @@ class Plan:
 def new_draft(ctx: Context, subscription: Doc, plan: Plan) -> Doc:
     """Store a draft invoice of the subscription, tell of it, and return its document."""
     customer = ctx.get("customer", subscription["customer"])
-    invoice = (
-        _empty(ctx, subscription["currency"], plan)
-        | _of_customer(customer)
-        | {
-            "collection_method": subscription["collection_method"],
-            "description": None,
-            "parent": {
-                "type": "subscription_details",
-                "quote_details": None,
-                "subscription_details": {
-                    "metadata": dict(subscription["metadata"]),
-                    "subscription": subscription["id"],
-                    "subscription_proration_date": None,
-                },
-            },
-            "test_clock": subscription["test_clock"],
-        }
-    )
+    own = {
+        "collection_method": subscription["collection_method"],
+        "currency": subscription["currency"],
+        "parent": _parent(subscription),
+    }
+    return _store(ctx, customer, plan, own)
+
+
+def manual_draft(ctx: Context, customer: Doc, plan: Plan, chosen: Doc, subscription: Doc | None) -> Doc:
+    """Store a draft invoice that somebody asked for, with or without a subscription."""
+    parent = _parent(subscription) if subscription else None
+    return _store(ctx, customer, plan, chosen | {"parent": parent})
+
+
+def _store(ctx: Context, customer: Doc, plan: Plan, own: Doc) -> Doc:
+    empty = _empty(ctx, own["currency"], plan) | _of_customer(customer) | {"description": None}
+    invoice = empty | own | {"test_clock": customer["test_clock"]}
     taken = invoice_items.take(ctx, invoice, plan.items)
     invoice["_lines"] = taken + [line | {"invoice": invoice["id"]} for line in plan.lines]
     total_up(ctx, invoice)
     ctx.add(invoice, "invoice.created")
     return invoice
+
+
+def _parent(subscription: Doc) -> Doc:
+    return {
+        "type": "subscription_details",
+        "quote_details": None,
+        "subscription_details": {
+            "metadata": dict(subscription["metadata"]),
+            "subscription": subscription["id"],
+            "subscription_proration_date": None,
+        },
+    }
 
 
 def total_up(_ctx: Context, invoice: Doc) -> None:

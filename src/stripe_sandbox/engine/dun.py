@@ -1,23 +1,37 @@
 """Failed payments over time: retries on a schedule, then a settable outcome.
 
-Stripe: retries and outcome are account settings. Here: retries one, three, five and seven days after the first
-failure; then the subscription is marked unpaid, is canceled, or stays past_due. The failed invoice stays open.
+Stripe: retries and outcome are account settings. Here, unless set otherwise: retries one, three, five and seven days
+after the first failure; then the subscription is marked unpaid, is canceled, or stays past_due. The failed invoice
+stays open, or becomes uncollectible.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine import settle, timers
 
-RETRIES_AFTER_S = (1 * DAY_S, 3 * DAY_S, 5 * DAY_S, 7 * DAY_S)
 OUTCOMES = ("unpaid", "cancel", "past_due")
-DEFAULT_OUTCOME = "unpaid"
+INVOICE_OUTCOMES = ("open", "uncollectible")
+SETTINGS = "_dunning"
 _RETRIED = frozenset({"subscription_cycle", "subscription_update"})
 _STILL_LIVE = frozenset({"active", "past_due", "unpaid"})
+
+
+_RETRY_DAYS = (1, 3, 5, 7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What an account does about failed payments; days are counted from the first failure."""
+
+    outcome: str = "unpaid"
+    retry_days: tuple[int, ...] = _RETRY_DAYS
+    invoice_outcome: str = "open"
 
 
 def plan_retry(ctx: Context, invoice: Doc, subscription: Doc | None, *, automatic: bool) -> None:
@@ -31,9 +45,10 @@ def plan_retry(ctx: Context, invoice: Doc, subscription: Doc | None, *, automati
         return
     first_at = invoice.setdefault("_first_failed_at", ctx.now(invoice["test_clock"]))
     done = invoice.get("_retries", 0)
-    if done < len(RETRIES_AFTER_S):
+    days = policy(ctx).retry_days
+    if done < len(days):
         invoice["_retries"] = done + 1
-        invoice["next_payment_attempt"] = first_at + RETRIES_AFTER_S[done]
+        invoice["next_payment_attempt"] = first_at + days[done] * DAY_S
         timers.arm(ctx, invoice, "collect", invoice["next_payment_attempt"])
     else:
         invoice["next_payment_attempt"] = None
@@ -50,13 +65,15 @@ def reflect_failure(ctx: Context, invoice: Doc, subscription: Doc | None) -> Non
     if invoice["billing_reason"] in _RETRIED and subscription["status"] == "active":
         settle.set_status(ctx, subscription, "past_due")
     if invoice.get("_exhausted"):
+        if policy(ctx).invoice_outcome == "uncollectible" and invoice["status"] == "open":
+            settle.mark_uncollectible(ctx, invoice, "max_payment_attempts")
         _conclude(ctx, ctx.get("subscription", subscription["id"]))
 
 
 def _conclude(ctx: Context, subscription: Doc) -> None:
     if subscription["status"] != "past_due":
         return
-    chosen = outcome(ctx)
+    chosen = policy(ctx).outcome
     if chosen == "unpaid":
         settle.set_status(ctx, subscription, "unpaid")
     elif chosen == "cancel":
@@ -64,8 +81,8 @@ def _conclude(ctx: Context, subscription: Doc) -> None:
         settle.mark_canceled(ctx, subscription, now_s, reason="payment_failed")
 
 
-def outcome(ctx: Context) -> str:
-    """Return what the account does when retries are exhausted."""
+def policy(ctx: Context) -> Policy:
+    """Return the account's settings."""
     row = ctx.store.row("SELECT body FROM accounts WHERE id=?", ctx.account)
-    settings = json.loads(row["body"]) if row else {}
-    return str(settings.get("_dunning_outcome", DEFAULT_OUTCOME))
+    kept: Doc = (json.loads(row["body"]) if row else {}).get(SETTINGS) or {}
+    return Policy(**(kept | {"retry_days": tuple(kept.get("retry_days", _RETRY_DAYS))}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine import balance, lines, settle, timers
@@ -42,6 +43,8 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
     invoice["automatically_finalizes_at"] = None
     invoice["status"] = "open"
     invoice["effective_at"] = now_s
+    if invoice["collection_method"] == "send_invoice":
+        invoice["due_date"] = now_s + (invoice.get("_days_until_due") or 0) * DAY_S
     invoice["status_transitions"]["finalized_at"] = now_s
     _number(ctx, invoice)
     _link(invoice)

@@ -19,7 +19,9 @@ def fire(ctx: Context, timer: Timer) -> None:
 
 
 def _finalize(ctx: Context, invoice_id: str) -> None:
-    collect(ctx, finalize(ctx, invoice_id), Attempt())
+    invoice = finalize(ctx, invoice_id)
+    if invoice["collection_method"] == "charge_automatically":
+        collect(ctx, invoice, Attempt())
 
 
 def _collect(ctx: Context, invoice_id: str) -> None:

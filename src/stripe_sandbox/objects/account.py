@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 from stripe_sandbox import clock
 from stripe_sandbox.context import Cause, Context
@@ -11,11 +12,20 @@ from stripe_sandbox.documents import Call, Doc, Kind, public, random_text
 from stripe_sandbox.engine import dun
 from stripe_sandbox.objects.webhook_endpoint import new_endpoint
 from stripe_sandbox.store import Store
+from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.routing import Endpoint
-from stripe_sandbox.wire.schema import Choice, table
+from stripe_sandbox.wire.schema import Array, Choice, Integer, table
 
 KIND = Kind(name="account", label="account")
 _TAIL_LENGTH = 16
+_MAX_RETRIES = 8
+_DUNNING = table(
+    {
+        "invoice_outcome": Choice(words=dun.INVOICE_OUTCOMES),
+        "outcome": Choice(words=dun.OUTCOMES),
+        "retry_days": Array(Integer(minimum=1, maximum=60), _MAX_RETRIES),
+    }
+)
 
 
 def find_account(store: Store, secret_key: str) -> str | None:
@@ -107,9 +117,18 @@ def clock_answer(store: Store, account: str) -> Doc:
 
 
 def _set_dunning(call: Call) -> Doc:
-    body = _body(call.ctx) | {"_dunning_outcome": call.params["outcome"]}
+    sent = {name: call.params[name] for name in ("invoice_outcome", "outcome", "retry_days") if name in call.params}
+    days = sent.get("retry_days", [])
+    if days != sorted(set(days)):
+        raise BadRequest("retry_days must rise from one day to the next.", param="retry_days")
+    body = _body(call.ctx)
+    body[dun.SETTINGS] = body.get(dun.SETTINGS, {}) | sent
     call.ctx.store.run("UPDATE accounts SET body=? WHERE id=?", json.dumps(body), call.ctx.account)
-    return {"object": "sandbox.dunning", "outcome": dun.outcome(call.ctx)}
+    return _read_dunning(call)
+
+
+def _read_dunning(call: Call) -> Doc:
+    return {"object": "sandbox.dunning"} | asdict(dun.policy(call.ctx))
 
 
 def _meter_faults(call: Call) -> Doc:
@@ -126,5 +145,6 @@ ENDPOINTS = (
     Endpoint("DELETE", "/_sandbox/account", table(), _forget),
     Endpoint("GET", "/_sandbox/clock", table(), _read_clock),
     Endpoint("GET", "/_sandbox/meter_faults", table(), _meter_faults),
-    Endpoint("POST", "/_sandbox/dunning", table({"outcome": Choice(words=dun.OUTCOMES)}, ("outcome",)), _set_dunning),
+    Endpoint("GET", "/_sandbox/dunning", table(), _read_dunning),
+    Endpoint("POST", "/_sandbox/dunning", _DUNNING, _set_dunning),
 )

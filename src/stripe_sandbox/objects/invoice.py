@@ -11,7 +11,7 @@ from stripe_sandbox.engine.draft import subscription_id
 from stripe_sandbox.engine.finalize import finalize
 from stripe_sandbox.engine.intents import intent_of
 from stripe_sandbox.objects import payment_method
-from stripe_sandbox.wire.errors import BadRequest, not_simulated
+from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field, slice_list
 from stripe_sandbox.wire.routing import Endpoint
 from stripe_sandbox.wire.schema import (
@@ -132,7 +132,7 @@ def _finalize(call: Call) -> Doc:
         due_at = ctx.now(invoice["test_clock"]) + HOUR_S if advances else None
         invoice |= {"auto_advance": advances, "next_payment_attempt": due_at}
         ctx.write(invoice)
-        if due_at is not None:
+        if due_at is not None and invoice["collection_method"] == "charge_automatically":
             timers.arm(ctx, invoice, "collect", due_at)
     return ctx.shown(invoice)
 
@@ -145,11 +145,9 @@ def _pay(call: Call) -> Doc:
         invoice = finalize(ctx, invoice["id"])
     elif invoice["status"] == "paid":
         raise BadRequest("Invoice is already paid", code="invoice_already_paid")
-    if invoice["status"] == "uncollectible":
-        raise not_simulated("the payment of an uncollectible invoice")
     if invoice["status"] == "void":
         raise _not_open()
-    if invoice["status"] == "open":
+    if invoice["status"] in {"open", "uncollectible"}:
         _pay_open(ctx, invoice, sent)
     return ctx.shown(ctx.get("invoice", invoice["id"]))
 
