@@ -95,3 +95,9 @@ def test_text_and_marks_stand_out_from_their_ground(theme: str) -> None:
     for mark in ("accent", "focus", "ink"):
         assert contrast(palette[mark], palette["paper"]) >= 3, mark
         assert contrast(palette["ink"], palette["line-2"]) >= 3
+
+
+def test_span_within_one_day_is_that_day() -> None:
+    starts_at = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
+    assert words.span(starts_at, starts_at) == "10 Mar 2026"
+    assert words.span(starts_at, datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)) == "10 Mar 2026 – 10 Apr 2026"

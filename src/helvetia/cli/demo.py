@@ -31,7 +31,7 @@ def _demo(name: str, memory_mb: int, **env: str) -> ServiceDefinition:
 
 
 PRO_SERVICES = (
-    _demo("web", 128, MEMORY_MB="48"),
+    _demo("web", 128, MEMORY_MB="48", SEND_BYTES_PER_S="20000"),
     _demo("worker", 96, MEMORY_MB="24"),
     _demo("store", 128, MEMORY_MB="32", DISK_MB="64"),
 )

@@ -65,7 +65,7 @@ def invoice_row(invoice: InvoiceRecord) -> InvoiceRow:
     return InvoiceRow(
         issued=words.short_day(invoice.issued_at),
         number=invoice.number or "not yet numbered",
-        period=f"{words.short_day(invoice.period_start)} – {words.short_day(invoice.period_end)}",
+        period=words.span(invoice.period_start, invoice.period_end),
         status=status,
         tone=tone,
         amount=words.money(invoice.total_minor, invoice.currency),

@@ -64,6 +64,12 @@ def short_day(instant: datetime) -> str:
     return f"{instant.day} {instant:%b} {instant.year}"
 
 
+def span(starts_at: datetime, ends_at: datetime) -> str:
+    """10 Mar 2026 – 10 Apr 2026; a single day, like a first invoice's, stands alone."""
+    first, last = short_day(starts_at), short_day(ends_at)
+    return first if first == last else f"{first} – {last}"
+
+
 def instant(moment: datetime, now: datetime) -> str:
     """14:32:10 UTC; with the day where that is not today."""
     moment, now = moment.astimezone(UTC), now.astimezone(UTC)
