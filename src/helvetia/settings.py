@@ -134,8 +134,10 @@ class Settings(BaseSettings):
         return self.stripe_publishable_key or SANDBOX_PUBLISHABLE_KEY
 
     @property
-    def webhook_secret(self) -> SecretStr:
-        return self.stripe_webhook_secret or SecretStr(SANDBOX_WEBHOOK_SECRET)
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The signing secrets that are valid now, several while one is rolled."""
+        given = _text(self.stripe_webhook_secret) or SANDBOX_WEBHOOK_SECRET
+        return tuple(secret.strip() for secret in given.split(","))
 
     @property
     def api_base(self) -> str | None:
@@ -169,6 +171,8 @@ class Settings(BaseSettings):
             for name, prefixes in _PREFIXES.items()
             if (value := given.get(name)) and not value.startswith(prefixes)
         ]
+        if given["STRIPE_WEBHOOK_SECRET"] and not all(_is_webhook_secret(one) for one in self.webhook_secrets):
+            found.append("STRIPE_WEBHOOK_SECRET is one secret (whsec_…), or several separated by commas, none empty")
         modes = {n: _mode(v) for n in ("STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY") if (v := given[n])}
         if len(set(modes.values()) - {None}) > 1:
             found.append("STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of different modes (one test, one live)")
@@ -196,13 +200,16 @@ _DATABASE_SCHEMES = frozenset({"postgresql", "postgres"})
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
     "STRIPE_SECRET_KEY": ("sk_test_", "sk_live_", "rk_test_", "rk_live_"),
     "STRIPE_PUBLISHABLE_KEY": ("pk_test_", "pk_live_"),
-    "STRIPE_WEBHOOK_SECRET": ("whsec_",),
     **dict.fromkeys(PRICE_VARIABLES, ("price_",)),
 }
 
 
 def _text(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
+
+
+def _is_webhook_secret(secret: str) -> bool:
+    return secret.startswith("whsec_") and len(secret) > len("whsec_")
 
 
 def _mode(key: str) -> str | None:

@@ -47,6 +47,7 @@ OPEN = {
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/openapi.json"),
+    ("POST", "/api/v1/webhooks/stripe"),
 }
 ACCESS = [pytest.param(row, id=f"{row[0]} {row[1].replace(MISSING, '…')}") for row in GUARDED]
 

@@ -14,18 +14,26 @@ from helvetia.accounts.service import AccountService
 from helvetia.billing.model import BillingConfig
 from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
+from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.service import CostService
+from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
+from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.model import MeteringConfig
+from helvetia.metering.readers.host_reader import HostReader
+from helvetia.metering.service import MeteringService
 from helvetia.stripe_gateway.client import StripeClientGateway
+from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.house_controller import HouseController
 from helvetia.web.api.service_controller import ServiceController
+from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.page_controller import PageController
@@ -33,8 +41,11 @@ from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
+from helvetia.webhooks.model import WebhookConfig
+from helvetia.webhooks.service import WebhookService
 
 NOWHERE = "http://127.0.0.1:1"
+WEBHOOK_SECRETS = ("whsec_new", "whsec_old")
 PASSWORD = "correct horse battery"
 SERVICE = {"name": "web", "image": "nginx:1.29", "memoryMb": 256, "cpuCores": "0.25"}
 
@@ -87,6 +98,12 @@ async def web_world(database: Database, clock: Clock, config: WebConfig, **app_o
     containers = ContainerService(database, clock, PlanAdmission())
     billing = BillingService(database, clock, gateway, prices, subscriptions, BillingConfig())
     costs = CostService(database, clock, prices)
+    host = SimulatedHost("web", clock)
+    metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
+    reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering)
+    webhook_config = WebhookConfig(secrets=WEBHOOK_SECRETS, is_live=False, api_version=API_VERSION)
+    queue = JobQueue(database.url)
+    webhooks = WebhookService(webhook_config, database, clock, gateway, subscriptions, billing, reports, queue)
     renderer = Renderer(config)
     readiness = Readiness(checks={"database": accounts.check_database})
     controllers = (
@@ -94,6 +111,7 @@ async def web_world(database: Database, clock: Clock, config: WebConfig, **app_o
         AccountController(accounts),
         BillingController(config, clock, subscriptions, costs, billing),
         ServiceController(containers),
+        StripeWebhookController(webhooks),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
     )

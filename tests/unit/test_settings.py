@@ -54,6 +54,13 @@ def test_half_set_configuration_names_what_is_missing(monkeypatch: pytest.Monkey
     assert f"{missing} is missing" in message
 
 
+def test_several_webhook_secrets_are_taken_and_an_empty_one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {**COMPLETE, "STRIPE_WEBHOOK_SECRET": "whsec_new, whsec_old"}
+    assert load(monkeypatch, given).webhook_secrets == ("whsec_new", "whsec_old")
+    for wrong in ("whsec_", "whsec_a,", ",whsec_a", "whsec_a,,whsec_b", "secret"):
+        assert "STRIPE_WEBHOOK_SECRET" in problems(monkeypatch, {**COMPLETE, "STRIPE_WEBHOOK_SECRET": wrong})
+
+
 def test_every_missing_variable_is_named_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     message = problems(monkeypatch, {"STRIPE_SECRET_KEY": "sk_test_abcdefgh"})
     assert all(name in message for name in COMPLETE if name != "STRIPE_SECRET_KEY")

@@ -1,13 +1,13 @@
 """The arrow Stripe → invoices: copy a customer's invoices with their lines into our tables.
 
 The read is numbered before it begins, so a stale copy never overwrites a newer one. Bounded by what the gateway lists.
-Of those with more lines than a list shows, the newest LONG_INVOICES_MAX are read by themselves; older ones keep the
-copy they have.
+A draft that Stripe no longer lists was deleted there, and is deleted here. Of those with more lines than a list shows,
+the newest LONG_INVOICES_MAX are read by themselves; older ones keep the copy they have.
 """
 
 from collections.abc import Sequence
 
-from helvetia.billing import store
+from helvetia.billing import store, store_drafts
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
@@ -25,10 +25,12 @@ async def mirror_invoices(database: Database, clock: Clock, gateway: StripeGatew
         record = await subscriptions.find(tx, account_id)
     if record.stripe_customer_id is None:
         return 0
-    found = await _with_all_lines(gateway, await gateway.list_invoices(customer_id=record.stripe_customer_id))
+    listed = await gateway.list_invoices(customer_id=record.stripe_customer_id)
+    found = await _with_all_lines(gateway, listed)
     async with database.transaction() as tx:
         saved = [await store.save_invoice(tx, account_id, invoice, fetch_seq=fetch_seq) for invoice in found]
-    return sum(saved)
+        gone_count = await store_drafts.forget_drafts(tx, account_id, still_listed=listed, fetch_seq=fetch_seq)
+    return sum(saved) + gone_count
 
 
 async def _with_all_lines(gateway: StripeGateway, found: Sequence[Invoice]) -> list[Invoice]:

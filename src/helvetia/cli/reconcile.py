@@ -1,34 +1,69 @@
-"""`helvetia reconcile`: read every customer from Stripe now, repair what is ours, and say what differs."""
+"""`helvetia reconcile`: compare every customer with Stripe now, repair what is ours, and say what differs."""
 
 from dishka import AsyncContainer
 
-from helvetia.billing.service import BillingService
 from helvetia.cli.run import print_json, run_in_house
 from helvetia.meter_reports.service import MeterReportService
-from helvetia.subscriptions.service import SubscriptionService
+from helvetia.webhooks.model import Comparison
+from helvetia.webhooks.service import WebhookService
 
-ACCOUNTS_MAX = 1_000_000
+PERIODS_MAX = 1_000_000
 
 
 def reconcile(*, json: bool = False) -> int:
-    """Read subscriptions and invoices of every customer from Stripe, and compare reported usage with Stripe's meters.
+    """Compare customers, subscriptions and invoices with Stripe field by field, and reported usage with its meters.
 
-    Exit code 0 when everything could be read, 1 otherwise.
+    What a fresh read repairs is repaired; the rest is listed. Nothing is changed at Stripe.
+
+    Exit code 0 when everything could be read and no difference is left, 1 otherwise.
 
     Example: helvetia reconcile --json
     """
 
     async def work(house: AsyncContainer) -> int:
-        subscriptions = await (await house.get(SubscriptionService)).sync_all_due(ACCOUNTS_MAX)
-        mirrored_count = await (await house.get(BillingService)).mirror_all(ACCOUNTS_MAX)
-        compared_count = await (await house.get(MeterReportService)).confirm_all(ACCOUNTS_MAX)
+        webhooks = await house.get(WebhookService)
+        walk = await webhooks.backfill()
+        found = await webhooks.compare_all()
+        period_count = await (await house.get(MeterReportService)).confirm_all(PERIODS_MAX)
         if json:
-            counts = {"mirroredAccounts": mirrored_count, "comparedPeriods": compared_count}
-            print_json({"subscriptions": subscriptions, **counts})
+            print_json(
+                {
+                    "comparedAccounts": found.compared_count,
+                    "failedAccounts": found.failed_count,
+                    "comparedPeriods": period_count,
+                    "backfilledEvents": walk.found_count,
+                    "eventsCompleteFrom": walk.complete_from_at,
+                    "eventsCompleteUntil": walk.complete_until_at,
+                    "differences": _to_wire(found),
+                }
+            )
         else:
-            print(f"subscriptions read: {subscriptions.synced_count}, failed: {subscriptions.failed_count}")
-            print(f"accounts whose invoices were mirrored: {mirrored_count}")
-            print(f"billing periods compared with Stripe's meters: {compared_count}")
-        return int(subscriptions.failed_count > 0)
+            _print_sentences(found, period_count)
+            print(f"events complete from {walk.complete_from_at} until {walk.complete_until_at}")
+        return int(not found.is_clean)
 
     return run_in_house(work)
+
+
+def _to_wire(found: Comparison) -> list[dict[str, object]]:
+    return [
+        {
+            "accountId": one.account_id and str(one.account_id),
+            "thing": one.thing,
+            "thingId": one.thing_id,
+            "field": one.field,
+            "ours": one.ours,
+            "stripes": one.stripes,
+            "repaired": one.is_repaired,
+        }
+        for one in found.differences
+    ]
+
+
+def _print_sentences(found: Comparison, period_count: int) -> None:
+    print(f"accounts compared: {found.compared_count}, not readable: {found.failed_count}")
+    print(f"billing periods compared with Stripe's meters: {period_count}")
+    for one in found.differences:
+        verdict = "repaired" if one.is_repaired else "LEFT"
+        print(f"{verdict}: {one.thing} {one.thing_id} {one.field}: ours {one.ours}, Stripe's {one.stripes}")
+    print("no difference is left" if found.is_clean else "something is left for you to decide")

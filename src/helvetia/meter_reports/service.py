@@ -3,6 +3,7 @@
 Nothing is reported while the prices at Stripe are not verified: every method raises PricesNotVerified then.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -17,6 +18,7 @@ from helvetia.meter_reports.confirm_reports import confirm_reports
 from helvetia.meter_reports.errors import FlushInFuture, ReportsStillDue
 from helvetia.meter_reports.model import REPORTABLE_FOR, Confirmation, SendRound
 from helvetia.meter_reports.queue_reports import queue_reports
+from helvetia.meter_reports.reject_reports import reject_reports
 from helvetia.meter_reports.send_reports import BATCH_MAX, Pace, SendParts, send_reports
 from helvetia.metering.service import MeteringService
 from helvetia.stripe_gateway.model import StripeGateway
@@ -101,6 +103,10 @@ class MeterReportService:
         for account_id, period_start in waiting:
             await self.confirm(account_id, period_start)
         return len(waiting)
+
+    async def reject(self, identifiers: Sequence[str], reason: str) -> int:
+        """Stripe took these in and refused them afterwards; says how many rows that changed. Repeating it is fine."""
+        return await reject_reports(self._database, self._clock, identifiers, reason)
 
     async def flush(self, account_id: AccountId, through: datetime) -> None:
         """Hand everything used before `through` to Stripe now: sync, forced reading, cut and close, queue, send.

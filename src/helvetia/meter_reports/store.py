@@ -110,6 +110,15 @@ async def settle(
     )
 
 
+async def lock_identified(tx: Transaction, identifiers: Sequence[str]) -> list[MeterReport]:
+    """The rows of these identifiers, locked in one order."""
+    return await _reports(
+        tx,
+        f"SELECT {_ROW} FROM meter_reports WHERE identifier = ANY(%s) ORDER BY identifier FOR UPDATE",
+        (list(identifiers),),
+    )
+
+
 async def note_error(tx: Transaction, report: MeterReport, error: str) -> None:
     """The attempt had no answer: it stays due, and is repeated with the same identifier."""
     await tx.execute(

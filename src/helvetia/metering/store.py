@@ -23,6 +23,7 @@ __all__ = [
     "lock_account",
     "metering_account",
     "open_piece_count",
+    "raise_known_until",
     "set_known_until",
     "totals",
     "write_cuts",
@@ -95,6 +96,15 @@ async def set_known_until(
            ON CONFLICT (account_id) DO UPDATE SET waits_for_stripe = EXCLUDED.waits_for_stripe,
                known_until = greatest(m.known_until, EXCLUDED.known_until)""",
         (account_id, waits_for_stripe, known_until),
+    )
+
+
+async def raise_known_until(tx: Transaction, account_ids: Sequence[AccountId], known_until: datetime) -> None:
+    """The same for many accounts that wait for Stripe, where it is older."""
+    await tx.execute(
+        "UPDATE metering_accounts SET known_until = %s"
+        " WHERE account_id = ANY(%s) AND waits_for_stripe AND (known_until IS NULL OR known_until < %s)",
+        (known_until, list(account_ids), known_until),
     )
 
 

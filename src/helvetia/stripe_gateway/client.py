@@ -1,7 +1,7 @@
 """StripeGateway over the official SDK: one client, one connection pool, pinned version, own time limits.
 
 Only wiring imports this. Each method refuses to run inside a transaction; the SDK repeats what is safe to repeat
-(connection errors, 409, 5xx) twice with the same idempotency key.
+(connection errors, 409, 5xx) twice with the same idempotency key. Behind a circuit that opens by itself.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,13 +9,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import aiohttp
 import stripe
 
 from helvetia.catalogue.plans import SubscriptionPlan
-from helvetia.kernel.clock import to_unix_s
+from helvetia.kernel.clock import Clock, SystemClock, to_unix_s
 from helvetia.stripe_gateway import request_params as params
+from helvetia.stripe_gateway.circuit import Circuit, CircuitHttpClient
 from helvetia.stripe_gateway.client_actions import StripeClientActions
+from helvetia.stripe_gateway.client_events import EventReader
 from helvetia.stripe_gateway.convert_customer import from_stripe_account, from_stripe_customer
 from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice, from_stripe_invoice_line
 from helvetia.stripe_gateway.convert_meter import from_stripe_meter, from_stripe_meter_summary
@@ -47,11 +48,12 @@ INVOICES_MAX = PAGE_SIZE * PAGES_MAX
 _ListPage = Callable[..., Awaitable[Any]]
 
 
-class StripeClientGateway(StripeClientActions):
+class StripeClientGateway(StripeClientActions, EventReader):
     """Stripe itself, or the sandbox when `api_base` points to one."""
 
-    def __init__(self, secret_key: str, *, api_base: str | None = None) -> None:
-        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=ATTEMPT_S))
+    def __init__(self, secret_key: str, *, api_base: str | None = None, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        self._http = CircuitHttpClient(Circuit(clock), clock, attempt_s=ATTEMPT_S)
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base, "meter_events": api_base} if api_base else None,

@@ -14,6 +14,7 @@ from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.stripe_gateway.events import StripeEvents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +253,7 @@ class PriceBook:
     currency: str
 
 
-class StripeGateway(Protocol):
+class StripeGateway(StripeEvents, Protocol):
     """Stripe, as far as the product needs it.
 
     Every method refuses to run inside a transaction, has a time limit, and raises StripeUnavailable,

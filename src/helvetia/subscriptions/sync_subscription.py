@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from helvetia.accounts.store import lock_account
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.metering import store as metering
+from helvetia.observability.metrics import PLAN_PROBLEMS
 from helvetia.stripe_gateway.errors import StripeObjectMissing
 from helvetia.stripe_gateway.model import StripeGateway, Subscription
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
@@ -35,6 +38,7 @@ from helvetia.subscriptions.model import (
     PlanIndex,
     StripeReading,
     SubscriptionRecord,
+    SubscriptionState,
     SyncOutcome,
 )
 
@@ -42,6 +46,8 @@ SUBSCRIPTIONS_MAX = 10
 PRODUCTS_MAX = 20
 # Usage of periods that ended earlier can no longer be reported, so nobody asks for them.
 PERIODS_MATTER_FOR = timedelta(days=60)
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +96,19 @@ async def store_reading(tx: Transaction, account_id: AccountId, reading: StripeR
     state = derive_state(former, reading.subscriptions, reading.plans, at)
     if not await store.save_state(tx, account_id, state, fetch_seq=reading.fetch_seq, at=at):
         return SyncOutcome(record=former, is_stale=True)
+    _alarm_new_doubt(former, state)
     relevant = speaking(reading.subscriptions)[:SUBSCRIPTIONS_MAX]
     await _store_boundaries(tx, account_id, reading, relevant, at)
     await metering.set_known_until(tx, account_id, reading.began_at, waits_for_stripe=True)
     return SyncOutcome(record=await store.find(tx, account_id), is_stale=False)
+
+
+def _alarm_new_doubt(former: SubscriptionRecord, state: SubscriptionState) -> None:
+    """Once per doubt, however often it is read again: an unknown price or status, or a second live subscription."""
+    if state.plan_problem is None or state.plan_problem == former.plan_problem:
+        return
+    PLAN_PROBLEMS.inc()
+    _log.error("subscriptions.plan_in_doubt", account_id=str(former.account_id), problem=state.plan_problem)
 
 
 async def _store_boundaries(

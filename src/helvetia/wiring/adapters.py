@@ -56,8 +56,8 @@ class AdapterProvider(Provider):
         return JobQueue(database.url)
 
     @provide
-    async def gateway(self, settings: Settings) -> AsyncIterator[StripeGateway]:
-        gateway = StripeClientGateway(settings.secret_key.get_secret_value(), api_base=settings.api_base)
+    async def gateway(self, settings: Settings, clock: Clock) -> AsyncIterator[StripeGateway]:
+        gateway = StripeClientGateway(settings.secret_key.get_secret_value(), api_base=settings.api_base, clock=clock)
         yield gateway
         await gateway.close()
 

@@ -14,6 +14,7 @@ from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.house_controller import HouseController
 from helvetia.web.api.service_controller import ServiceController
+from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.page_controller import PageController
@@ -31,12 +32,13 @@ class Controllers:
     account: AccountController
     billing: BillingController
     service: ServiceController
+    stripe_webhook: StripeWebhookController
     sign_in: SignInController
     page: PageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
-        return (self.house, self.account, self.billing, self.service, self.sign_in, self.page)
+        return (self.house, self.account, self.billing, self.service, self.stripe_webhook, self.sign_in, self.page)
 
 
 class WebProvider(Provider):
@@ -49,6 +51,7 @@ class WebProvider(Provider):
     account = provide(AccountController)
     billing = provide(BillingController)
     service = provide(ServiceController)
+    stripe_webhook = provide(StripeWebhookController)
     sign_in = provide(SignInController)
     page = provide(PageController)
 

@@ -17,7 +17,10 @@ from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.service import MeteringService, UsageTrackingService
 from helvetia.settings import Settings
+from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.webhooks.model import WebhookConfig
+from helvetia.webhooks.service import WebhookService
 from helvetia.worker.main import Worker
 from helvetia.worker.schedule import Rhythm, Schedule
 
@@ -36,6 +39,7 @@ class ServiceProvider(Provider):
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     costs = provide(CostService)
+    webhooks = provide(WebhookService)
     schedule = provide(Schedule)
     worker = provide(Worker)
 
@@ -55,6 +59,10 @@ class ServiceProvider(Provider):
     @provide
     def billing_config(self, settings: Settings) -> BillingConfig:
         return BillingConfig(test_clock=settings.stripe_test_clock)
+
+    @provide
+    def webhook_config(self, settings: Settings) -> WebhookConfig:
+        return WebhookConfig(secrets=settings.webhook_secrets, is_live=settings.is_live, api_version=API_VERSION)
 
     @provide
     def rhythm(self, settings: Settings) -> Rhythm:

@@ -9,6 +9,7 @@ from helvetia.database.job_queue import JobFunction
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.service import MeteringService
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.webhooks.service import WebhookService
 from helvetia.worker.ticks import Tick
 
 
@@ -27,6 +28,9 @@ class Rhythm:
     queue_s: float = 30.0
     send_s: float = 10.0
     confirm_s: float = 3600.0
+    dispatch_s: float = 0.5
+    backfill_s: float = 300.0
+    compare_s: float = 900.0
 
 
 class Schedule:
@@ -40,6 +44,7 @@ class Schedule:
         subscriptions: SubscriptionService,
         billing: BillingService,
         reports: MeterReportService,
+        webhooks: WebhookService,
     ) -> None:
         def tick(name: str, every_s: float, run: JobFunction, *, deadline_s: float = 60.0) -> Tick:
             return Tick(name=name, every_s=every_s, deadline_s=deadline_s, run=run)
@@ -57,5 +62,11 @@ class Schedule:
             tick("meter_reports.queue", rhythm.queue_s, reports.queue_all),
             tick("meter_reports.send", rhythm.send_s, reports.send_due),
             tick("meter_reports.confirm", rhythm.confirm_s, reports.confirm_all),
+            tick("webhooks.dispatch", rhythm.dispatch_s, webhooks.dispatch, deadline_s=10),
+            tick("webhooks.backfill", rhythm.backfill_s, webhooks.backfill, deadline_s=240),
+            tick("webhooks.compare", rhythm.compare_s, webhooks.compare_due, deadline_s=600),
         )
-        self.jobs: Mapping[str, JobFunction] = {"subscriptions.sync_account": subscriptions.sync_account_job}
+        self.jobs: Mapping[str, JobFunction] = {
+            "subscriptions.sync_account": subscriptions.sync_account_job,
+            "webhooks.sync_customer": webhooks.sync_customer_job,
+        }

@@ -1,0 +1,29 @@
+"""Stripe's door: takes events in, and answers 200 once one is on disk.
+
+No session and no form reaches it; whoever calls has to hold a signing secret. The body is read raw, because a
+signature is over bytes; its size is bounded in front of every route.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from helvetia.web.api.schemas.webhooks import WebhookAnswer
+from helvetia.web.middleware.authenticate import Open
+from helvetia.webhooks.service import WebhookService
+
+SIGNATURE_HEADER = "Stripe-Signature"
+Signed = Annotated[None, Depends(Open("the signature over the body says who calls"))]
+
+
+class StripeWebhookController:
+    def __init__(self, webhooks: WebhookService) -> None:
+        self._webhooks = webhooks
+
+    def add_to(self, router: APIRouter) -> None:
+        router.add_api_route("/api/v1/webhooks/stripe", self.receive_event, methods=["POST"], tags=["webhooks"])
+
+    async def receive_event(self, request: Request, _signed: Signed) -> WebhookAnswer:
+        """An event from Stripe, with its Stripe-Signature header; 200 means that it is kept and will be handled."""
+        receipt = await self._webhooks.receive(await request.body(), request.headers.getlist(SIGNATURE_HEADER))
+        return WebhookAnswer(received=True, outcome=receipt)
