@@ -55,6 +55,7 @@ class Card:
     needs_authentication: bool = False
     once_authenticated: Refusal | None = None
     remembers: bool = False
+    disputes: bool = False
     cvc_check: str = "pass"
 
     def charge_refusal(self, *, authenticated: bool) -> Refusal | None:
@@ -122,6 +123,7 @@ CARDS: dict[str, Card] = {
         once_authenticated=_GENERIC,
     ),
     "pm_card_threeDSecureOptional": Card(number="4000000000003055"),
+    "pm_card_createDispute": Card(number="4000000000000259", disputes=True),
     "pm_card_cvcCheckFail": Card(number="4000000000000101", cvc_check="fail"),
     **{f"pm_card_{name}": Card(number=row[0], on_attach=row[1]) for name, row in _DECLINED_AT_ATTACH.items()},
     **{f"pm_card_visa_{name}": Card(number=row[0], on_attach=row[1]) for name, row in _DECLINED_AT_ATTACH.items()},

@@ -108,7 +108,7 @@ def _failed(
     *,
     needs_action: bool = False,
 ) -> None:
-    _fail_intent(ctx, intent, refusal, method, needs_action=needs_action)
+    fail_intent(ctx, intent, refusal, method, needs_action=needs_action)
     _count(invoice, attempt)
     subscription = settle.owner(ctx, invoice)
     dun.plan_retry(ctx, invoice, subscription, automatic=attempt.automatic)
@@ -119,7 +119,8 @@ def _failed(
     dun.reflect_failure(ctx, invoice, subscription)
 
 
-def _fail_intent(ctx: Context, intent: Doc, refusal: StripeError, method: Doc | None, *, needs_action: bool) -> None:
+def fail_intent(ctx: Context, intent: Doc, refusal: StripeError, method: Doc | None, *, needs_action: bool) -> None:
+    """Write down on an intent why it could not be paid, or that its payer has to act."""
     if needs_action:
         intent["status"] = "requires_action"
         intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, new_id, random_text
+from stripe_sandbox.engine import movements
+from stripe_sandbox.engine.cards import CARDS
 from stripe_sandbox.wire.errors import StripeError
 
 _SECRET_LENGTH = 25
@@ -12,7 +14,11 @@ _SECRET_LENGTH = 25
 def new_intent(ctx: Context, invoice: Doc) -> None:
     """Create the payment intent of an open invoice and the invoice payment that ties both together."""
     now_s = ctx.now(invoice["test_clock"])
-    intent = _intent(invoice, now_s)
+    intent = intent_doc(invoice["amount_due"], invoice["currency"], invoice["customer"], now_s) | {
+        "description": "Subscription creation" if invoice["billing_reason"] == "subscription_create" else None,
+        "payment_details": {"customer_reference": None, "order_reference": invoice["id"]},
+        "setup_future_usage": "off_session",
+    }
     ctx.add(intent, "payment_intent.created")
     ctx.add(_invoice_payment(invoice, intent["id"], now_s), None)
 
@@ -23,12 +29,13 @@ def intent_of(ctx: Context, invoice: Doc) -> Doc | None:
     return ctx.get("payment_intent", payments[0]["payment"]["payment_intent"]) if payments else None
 
 
-def _intent(invoice: Doc, now_s: int) -> Doc:
+def intent_doc(amount: int, currency: str, customer: str | None, now_s: int) -> Doc:
+    """Return a new payment intent document."""
     intent_id = new_id("pi")
     return {
         "id": intent_id,
         "object": "payment_intent",
-        "amount": invoice["amount_due"],
+        "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
@@ -41,10 +48,10 @@ def _intent(invoice: Doc, now_s: int) -> Doc:
         "client_secret": f"{intent_id}_secret_{random_text(_SECRET_LENGTH)}",
         "confirmation_method": "automatic",
         "created": now_s,
-        "currency": invoice["currency"],
-        "customer": invoice["customer"],
+        "currency": currency,
+        "customer": customer,
         "customer_account": None,
-        "description": "Subscription creation" if invoice["billing_reason"] == "subscription_create" else None,
+        "description": None,
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
@@ -52,7 +59,7 @@ def _intent(invoice: Doc, now_s: int) -> Doc:
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
-        "payment_details": {"customer_reference": None, "order_reference": invoice["id"]},
+        "payment_details": {"customer_reference": None, "order_reference": None},
         "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
@@ -60,7 +67,7 @@ def _intent(invoice: Doc, now_s: int) -> Doc:
         "processing": None,
         "receipt_email": None,
         "review": None,
-        "setup_future_usage": "off_session",
+        "setup_future_usage": None,
         "shipping": None,
         "source": None,
         "statement_descriptor": None,
@@ -101,7 +108,7 @@ def new_charge(ctx: Context, intent: Doc, method: Doc, now_s: int, refusal: Stri
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
-        "balance_transaction": new_id("txn") if paid else None,
+        "balance_transaction": None,
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": None,
         "captured": paid,
@@ -136,7 +143,11 @@ def new_charge(ctx: Context, intent: Doc, method: Doc, now_s: int, refusal: Stri
         "transfer_data": None,
         "transfer_group": None,
     }
+    if paid:
+        charge["balance_transaction"] = movements.of_charge(ctx, charge)
     ctx.add(charge, "charge.succeeded" if paid else "charge.failed")
+    if paid and CARDS[method["_card"]].disputes:
+        movements.dispute(ctx, charge)
     return charge
 
 

@@ -33,7 +33,11 @@ CHARGE_KIND = Kind(
     name="charge",
     label="charge",
     parent=_intent_of,
-    expandable={"customer": "customer", "payment_intent": "payment_intent"},
+    expandable={
+        "balance_transaction": "balance_transaction",
+        "customer": "customer",
+        "payment_intent": "payment_intent",
+    },
 )
 _PAYMENTS = Listing(
     kind="invoice_payment",

@@ -13,7 +13,7 @@ from stripe_sandbox.store import Page
 from stripe_sandbox.wire.errors import BadRequest, missing_object
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field
 from stripe_sandbox.wire.routing import Endpoint
-from stripe_sandbox.wire.schema import Metadata, Text, list_table, merge_metadata, table
+from stripe_sandbox.wire.schema import Choice, Hash, Metadata, NotSimulated, Text, list_table, merge_metadata, table
 
 LABEL = "PaymentMethod"
 KIND = Kind(name="payment_method", label=LABEL, expandable={"customer": "customer"})
@@ -42,16 +42,32 @@ def attach(ctx: Context, method_id: str, customer_id: str, param: str, entered: 
             raise missing_object(LABEL, method_id, param)
         if method["customer"] == customer_id:
             return ctx.shown(method)
+        if not method.get("_used"):
+            return _attach_loose(ctx, method, customer_id)
         raise BadRequest(
             "The payment method was already used or detached and cannot be attached again.",
             code="payment_method_unexpected_state",
         )
     if card.on_attach:
         raise card.on_attach.error()
-    method = _new(ctx.now(customer["test_clock"]), method_id, card) | {"customer": customer_id}
+    method = _new(ctx.now(customer["test_clock"]), method_id, card) | {"customer": customer_id, "_used": True}
     for name, fields in (entered or {}).items():
         method[name] = method[name] | fields if isinstance(fields, dict) else fields
     return ctx.add(method, "payment_method.attached")
+
+
+def _attach_loose(ctx: Context, method: Doc, customer_id: str) -> Doc:
+    refusal = CARDS[method["_card"]].on_attach
+    if refusal:
+        raise refusal.error()
+    return ctx.add(method | {"customer": customer_id, "_used": True}, "payment_method.attached")
+
+
+def from_token(ctx: Context, token: str) -> Doc:
+    """Return the document of a new payment method of a test card, attached to nobody."""
+    method = _new(ctx.now(), token, CARDS[token])
+    ctx.write(method)
+    return method
 
 
 def check_owner(ctx: Context, method_id: str, customer_id: str, param: str) -> None:
@@ -109,6 +125,16 @@ def _card(now_s: int, card: Card) -> Doc:
     }
 
 
+def _create(call: Call) -> Doc:
+    """Stripe: raw card numbers are refused; test tokens stand for the test cards."""
+    token = call.params["card"]["token"].replace("tok_", "pm_card_", 1)
+    if token not in CARDS:
+        raise missing_object("token", call.params["card"]["token"], "card[token]")
+    method = from_token(call.ctx, token)
+    method["metadata"] = call.params.get("metadata") or {}
+    return call.ctx.add(method, None)
+
+
 def _attach(call: Call) -> Doc:
     return attach(call.ctx, call.ids[0], call.params["customer"], "id")
 
@@ -157,7 +183,17 @@ def _list(call: Call) -> Doc:
     return answer_list(call, listing("/v1/payment_methods"), (("customer=?", customer_id),))
 
 
+_CREATE = table(
+    {
+        "billing_details": NotSimulated(("",)),
+        "card": Hash(fields={"token": Text()}, required=("token",)),
+        "metadata": Metadata(),
+        "type": Choice(words=("card",)),
+    },
+    ("type", "card"),
+)
 ENDPOINTS = (
+    Endpoint("POST", "/v1/payment_methods", _CREATE, _create),
     Endpoint("GET", "/v1/payment_methods", LIST, _list),
     Endpoint("GET", "/v1/payment_methods/*", table(), _get),
     Endpoint("POST", "/v1/payment_methods/*", table({"metadata": Metadata()}), _update),

@@ -67,7 +67,7 @@ KIND = Kind(
         "test_clock": TEST_CLOCK,
         # These are always null here; they can be asked for all the same.
         "default_source": "payment_method",
-        "pending_setup_intent": "payment_intent",
+        "pending_setup_intent": "setup_intent",
         "schedule": "subscription_schedule",
     },
 )
