@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     stripe_price_id_storage_gb: str | None = None
     stripe_api_base: str | None = None
     stripe_test_clock: str | None = None
+    stripe_automatic_tax: bool = False
 
     database_url: SecretStr | None = None
     data_directory: Path | None = None
@@ -75,6 +76,12 @@ class Settings(BaseSettings):
     metering_storage_interval_s: float = Field(default=300.0, ge=0.5, le=3600)
     metering_settle_s: float = Field(default=180.0, ge=0, le=3600)
     container_keep_s: float = Field(default=0.0, ge=0, le=86_400)
+    enforcement_mode: str | None = Field(default=None, pattern="^(observe|warn|enforce)$")
+    enforcement_interval_s: float = Field(default=15.0, ge=0.2, le=60)
+    smtp_url: SecretStr | None = None
+    mail_from: str = "Helvetia Billing <billing@localhost>"
+    notification_language: str = Field(default="en", pattern="^(en|de)$")
+
     stripe_poll_s: float = Field(default=60.0, ge=0.2, le=3600)
 
     @classmethod
@@ -119,6 +126,11 @@ class Settings(BaseSettings):
         """Whether real money moves."""
         key = self.stripe_secret_key
         return key is not None and _mode(key.get_secret_value()) == "live"
+
+    @property
+    def enforcement_mode_in_force(self) -> str:
+        """What is set; unset, only observe where real money moves, and enforce everywhere else."""
+        return self.enforcement_mode or ("observe" if self.is_live else "enforce")
 
     @property
     def is_loopback_bind(self) -> bool:

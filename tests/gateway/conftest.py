@@ -100,9 +100,10 @@ async def house(
     gateway: StripeClientGateway,
     holder: PriceBookHolder,
     world: StripeWorld,
+    sandbox_url: str,
 ) -> AsyncIterator[BillingHouse]:
     """Whatever a test does, the invariants hold afterwards; findings for the operator are the test's own affair."""
-    yield build_house(database, clock, gateway, holder, test_clock=world.test_clock)
+    yield build_house(database, clock, gateway, holder, test_clock=world.test_clock, sandbox_origin=sandbox_url)
     async with database.transaction() as tx:
         broken = {**await broken_subscriptions(tx), **await broken_reports(tx)}
     assert not {rule: rows for rule, rows in broken.items() if rule not in FOR_THE_OPERATOR}

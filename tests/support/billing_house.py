@@ -6,9 +6,11 @@ from uuid import uuid4
 
 from helvetia.accounts.service import AccountService
 from helvetia.billing.model import BillingConfig
+from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.service import CostService
+from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
@@ -19,7 +21,7 @@ from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
-from helvetia.stripe_gateway.model import StripeGateway
+from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.service import SubscriptionService
 
@@ -45,6 +47,7 @@ class BillingHouse:
     accounts: AccountService
     subscriptions: SubscriptionService
     billing: BillingService
+    payments: PaymentService
     metering: MeteringService
     reports: MeterReportService
     costs: CostService
@@ -100,13 +103,15 @@ class BillingHouse:
 def build_house(
     database: Database,
     clock: ManualClock,
-    gateway: StripeGateway,
+    gateway: StripeActions,
     prices: PriceBookHolder,
     *,
     test_clock: str | None = None,
+    sandbox_origin: str | None = None,
 ) -> BillingHouse:
     subscriptions = SubscriptionService(database, clock, gateway, prices)
-    billing = BillingService(database, clock, gateway, prices, subscriptions, BillingConfig(test_clock=test_clock))
+    queue, config = JobQueue(database.url), BillingConfig(test_clock=test_clock, sandbox_origin=sandbox_origin)
+    billing = BillingService(database, clock, gateway, prices, subscriptions, queue, config)
     host = SimulatedHost("test", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     return BillingHouse(
@@ -116,6 +121,7 @@ def build_house(
         accounts=AccountService(database, clock, subscriptions),
         subscriptions=subscriptions,
         billing=billing,
+        payments=PaymentService(database, clock, gateway, prices, subscriptions, queue, config),
         metering=metering,
         reports=MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering),
         costs=CostService(database, clock, prices),

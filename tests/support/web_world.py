@@ -12,13 +12,16 @@ from prometheus_client import CollectorRegistry
 from helvetia.accounts.model import Account, Role, User
 from helvetia.accounts.service import AccountService
 from helvetia.billing.model import BillingConfig
+from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.service import CostService
 from helvetia.database.job_queue import JobQueue
+from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
+from helvetia.enforcement.model import EnforcementConfig
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.service import MeterReportService
@@ -95,8 +98,10 @@ async def web_world(database: Database, clock: Clock, config: WebConfig, **app_o
     gateway, prices = StripeClientGateway("sk_test_nobody", api_base=NOWHERE), PriceBookHolder()
     subscriptions = SubscriptionService(database, clock, gateway, prices)
     accounts = AccountService(database, clock, subscriptions)
-    containers = ContainerService(database, clock, PlanAdmission())
-    billing = BillingService(database, clock, gateway, prices, subscriptions, BillingConfig())
+    containers = ContainerService(database, clock, PlanAdmission(clock, EnforcementConfig()))
+    queue, billing_config = JobQueue(database.url), BillingConfig()
+    billing = BillingService(database, clock, gateway, prices, subscriptions, queue, billing_config)
+    payments = PaymentService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     costs = CostService(database, clock, prices)
     host = SimulatedHost("web", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from urllib.parse import SplitResult, urlsplit
 
-from helvetia.billing.errors import InvalidCursor, InvalidReport
+from helvetia.billing.errors import InvalidCursor, InvalidReport, UntrustedAddress
 from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.model import MeterEvent
 
@@ -19,9 +20,38 @@ IDENTIFIER_LENGTH_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingConfig:
-    """`test_clock`: in a sandbox, the test clock that new customers live by."""
+    """`public_base_url`: where Stripe's pages lead back to. `sandbox_origin`: whose pages count as Stripe's too.
 
+    `collects_tax`: Stripe Tax, address and tax ids. `test_clock`: in a sandbox, the one that new customers live by.
+    """
+
+    public_base_url: str = "http://127.0.0.1:8000"
+    sandbox_origin: str | None = None
+    collects_tax: bool = False
     test_clock: str | None = None
+
+
+def checked_address(url: str | None, config: BillingConfig) -> str:
+    """The address, if it is Stripe's over https, or the configured sandbox's.
+
+    Raises:
+        UntrustedAddress
+    """
+    parts = urlsplit(url or "")
+    host = (parts.hostname or "").lower()
+    is_stripe = parts.scheme == "https" and (host == "stripe.com" or host.endswith(".stripe.com"))
+    is_plain = parts.username is None and parts.password is None and _port_is_plain(parts)
+    is_sandbox = config.sandbox_origin is not None and f"{parts.scheme}://{parts.netloc}" == config.sandbox_origin
+    if url is None or not ((is_stripe and is_plain) or is_sandbox):
+        raise UntrustedAddress
+    return url
+
+
+def _port_is_plain(parts: SplitResult) -> bool:
+    try:
+        return parts.port in {None, 443}
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

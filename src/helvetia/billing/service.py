@@ -1,6 +1,7 @@
 """The use cases of billing: become a customer, subscribe, see invoices, report one piece of usage."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import structlog
 
@@ -18,14 +19,29 @@ from helvetia.billing.model import (
     InvoiceRecord,
     check_reportable,
 )
+from helvetia.billing.open_checkout import open_checkout
+from helvetia.billing.open_portal import PortalPage, open_portal
+from helvetia.billing.parts import BillingParts, nothing_charged
+from helvetia.billing.plan_change import store as plan_changes
+from helvetia.billing.plan_change.change_plan import change_plan
+from helvetia.billing.plan_change.end_subscription import cancel_at_period_end, cancel_now, resume
+from helvetia.billing.plan_change.measure_use import measure_use
+from helvetia.billing.plan_change.model import ChangeOutcome, PlanChangeRecord, PlanOffer, PlanPreview, offers
+from helvetia.billing.plan_change.preview_change import preview_change
 from helvetia.catalogue.plans import SubscriptionPlan
+from helvetia.catalogue.prices import CURRENCY
+from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import AccountId
+from helvetia.kernel.status import SubscriptionStatus
+from helvetia.stripe_gateway.actions import CheckoutSession, StripeActions
 from helvetia.stripe_gateway.errors import StripeNotAuthorized, StripeRateLimited, StripeUnavailable
-from helvetia.stripe_gateway.model import MeterEvent, StripeGateway, Subscription
+from helvetia.stripe_gateway.model import MeterEvent, Subscription
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from helvetia.stripe_gateway.time_limit import within
+from helvetia.subscriptions import store as subscriptions_store
 from helvetia.subscriptions.model import SubscriptionRecord
 from helvetia.subscriptions.service import SubscriptionService
 
@@ -39,9 +55,10 @@ class BillingService:
         self,
         database: Database,
         clock: Clock,
-        gateway: StripeGateway,
+        gateway: StripeActions,
         prices: PriceBookHolder,
         subscriptions: SubscriptionService,
+        queue: JobQueue,
         config: BillingConfig,
     ) -> None:
         self._database = database
@@ -50,6 +67,15 @@ class BillingService:
         self._prices = prices
         self._subscriptions = subscriptions
         self._config = config
+        self._parts = BillingParts(
+            database=database,
+            clock=clock,
+            gateway=gateway,
+            prices=prices,
+            subscriptions=subscriptions,
+            queue=queue,
+            config=config,
+        )
 
     async def get_or_create_customer(self, account_id: AccountId) -> str:
         """The account's customer id at Stripe; many callers at once get the same."""
@@ -78,6 +104,84 @@ class BillingService:
             database=self._database, clock=self._clock, gateway=self._gateway, subscriptions=self._subscriptions
         )
         return await create_subscription(parts, book, wish)
+
+    async def create_checkout_session(
+        self, account_id: AccountId, plan: SubscriptionPlan, *, actor: str
+    ) -> CheckoutSession:
+        """The page on which this plan is bought; the same one while it is open.
+
+        Raises:
+            PlanNotSold, PricesNotVerified, AlreadySubscribed, CheckoutBusy, UntrustedAddress, NothingCharged
+        """
+        return await open_checkout(self._parts, account_id, plan, actor=actor)
+
+    async def create_portal_session(self, account_id: AccountId, page: PortalPage | None = None, *, actor: str) -> str:
+        """The address of a visit to the portal.
+
+        Raises:
+            NotSubscribed, CancellationScheduled, DowngradeScheduled, UntrustedAddress, NothingCharged
+        """
+        return await open_portal(self._parts, account_id, page, actor=actor)
+
+    async def list_plans(self, account_id: AccountId) -> tuple[PlanOffer, ...]:
+        """Every plan with its fee (Stripe's, where verified), its limits, and what of the account would not fit."""
+        book = self._prices.book
+        record = await self._subscriptions.get_subscription(account_id)
+        current = record.plan if record.status is not SubscriptionStatus.CANCELED else SubscriptionPlan.FREE
+        return offers(
+            current,
+            await measure_use(self._parts, account_id),
+            {} if book is None else {plan: price.fee_minor for plan, price in book.plans.items()},
+            CURRENCY if book is None else book.currency,
+            is_sold=book is not None,
+        )
+
+    async def preview_update(self, account_id: AccountId, plan: SubscriptionPlan, *, actor: str) -> PlanPreview:
+        """What changing to this plan would do and charge now; its token confirms it.
+
+        Raises:
+            PricesNotVerified, NotSubscribed, PlanUnchanged, PlanUnclear, UnpaidInvoices, CancellationScheduled,
+            CancellationUnderWay, PeriodTurning, NothingCharged
+        """
+        with nothing_charged(), within():
+            return await preview_change(self._parts, account_id, plan, actor=actor)
+
+    async def update_subscription(
+        self, account_id: AccountId, plan: SubscriptionPlan, token: UUID, *, actor: str
+    ) -> ChangeOutcome:
+        """Do what the preview of this token showed, or nothing.
+
+        Raises:
+            PreviewOutdated, CardDeclined, PaymentInDoubt, NothingCharged, CheckoutBusy, and as `preview_update`
+        """
+        return await change_plan(self._parts, account_id, plan, token, actor=actor)
+
+    async def pending_change(self, account_id: AccountId) -> PlanChangeRecord | None:
+        """The confirmed change that has not come about yet: scheduled, waiting for its payment, or in doubt."""
+        async with self._database.transaction() as tx:
+            change = await plan_changes.newest_confirmed(tx, account_id)
+            record = await subscriptions_store.find(tx, account_id)
+        if change is None or change.stripe_subscription_id != record.stripe_subscription_id:
+            return None
+        return change if change.is_awaited(record.plan, self._clock.now()) else None
+
+    async def cancel_subscription(self, account_id: AccountId, *, now: bool = False, actor: str) -> SubscriptionRecord:
+        """End it with the period, or now: then its open usage is billed first, by a job.
+
+        Raises:
+            NotSubscribed, CancellationUnderWay, CheckoutBusy, NothingCharged
+        """
+        if now:
+            return await cancel_now(self._parts, account_id, actor=actor)
+        return await cancel_at_period_end(self._parts, account_id, chooses_free=False, actor=actor)
+
+    async def resume_subscription(self, account_id: AccountId, *, actor: str) -> SubscriptionRecord:
+        """Take back a planned end or a scheduled smaller plan.
+
+        Raises:
+            NotSubscribed, NothingToResume, CancellationUnderWay, CheckoutBusy, NothingCharged
+        """
+        return await resume(self._parts, account_id, actor=actor)
 
     async def get_subscription(self, account_id: AccountId) -> Subscription | None:
         """The account's subscription as Stripe has it now; None when it never had one."""

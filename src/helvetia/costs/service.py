@@ -1,6 +1,5 @@
 """The use cases of costs: read only, from our own ledger, never from Stripe's mid-cycle totals."""
 
-from helvetia.costs import store
 from helvetia.costs.current import Facts, current_usage
 from helvetia.costs.model import CurrentUsage
 from helvetia.database.pool import Database
@@ -8,6 +7,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.store import value_at_stripe
 from helvetia.metering.store import totals
+from helvetia.metering.store_held import storage_held_bytes
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions import store as subscriptions
 
@@ -35,7 +35,7 @@ class CostService:
                 period=period,
                 totals=await totals(tx, account_id, period),
                 at_stripe=await value_at_stripe(tx, account_id, period.starts_at),
-                storage_held_bytes=await store.storage_held_bytes(tx, account_id),
+                storage_held_bytes=await storage_held_bytes(tx, account_id),
             )
         return current_usage(
             facts, self._prices.unit_prices_minor(), are_prices_verified=self._prices.book is not None, now=now

@@ -9,6 +9,12 @@ class FlushInFuture(Invalid):
     code = "flush_in_future"
 
 
+class StillRunning(Unavailable):
+    """Containers of the account are still being stopped."""
+
+    code = "still_running"
+
+
 class ReportsStillDue(Unavailable):
     """Some usage could not be handed to Stripe yet; it is kept and sent again."""
 

@@ -5,9 +5,11 @@ Nothing is reported while the prices at Stripe are not verified: every method ra
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
+from helvetia.billing.plan_change.store import accounts_to_cancel
 from helvetia.billing.service import BillingService
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
@@ -16,12 +18,13 @@ from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports import store
 from helvetia.meter_reports.confirm_reports import confirm_reports
 from helvetia.meter_reports.errors import FlushInFuture, ReportsStillDue
+from helvetia.meter_reports.finish_cancellation import CancelParts, finish_cancellation
 from helvetia.meter_reports.model import REPORTABLE_FOR, Confirmation, SendRound
 from helvetia.meter_reports.queue_reports import queue_reports
 from helvetia.meter_reports.reject_reports import reject_reports
 from helvetia.meter_reports.send_reports import BATCH_MAX, Pace, SendParts, send_reports
 from helvetia.metering.service import MeteringService
-from helvetia.stripe_gateway.model import StripeGateway
+from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.service import SubscriptionService
 
@@ -39,7 +42,7 @@ class MeterReportService:
         self,
         database: Database,
         clock: Clock,
-        gateway: StripeGateway,
+        gateway: StripeActions,
         prices: PriceBookHolder,
         subscriptions: SubscriptionService,
         billing: BillingService,
@@ -52,6 +55,16 @@ class MeterReportService:
         self._subscriptions = subscriptions
         self._metering = metering
         self._send = SendParts(database=database, clock=clock, billing=billing, pace=Pace(clock))
+        self._cancel = CancelParts(
+            database=database,
+            clock=clock,
+            gateway=gateway,
+            subscriptions=subscriptions,
+            billing=billing,
+            metering=metering,
+            flush=self.flush,
+            confirm=self.confirm,
+        )
 
     async def queue(self, account_id: AccountId) -> int:
         """Put what Stripe has not been told yet into the outbox; says how many rows that made."""
@@ -132,3 +145,17 @@ class MeterReportService:
         async with self._database.transaction() as tx:
             if await store.count_open(tx, account_id):
                 raise ReportsStillDue
+
+    async def finish_cancellation(self, account_id: AccountId) -> bool:
+        """Bill what is open and end the subscription, if that was asked for; says whether it is done."""
+        return await finish_cancellation(self._cancel, account_id)
+
+    async def finish_cancellation_job(self, account_id: str) -> None:
+        """The job of this name; what it cannot finish, the tick goes on with."""
+        await self.finish_cancellation(AccountId(UUID(account_id)))
+
+    async def finish_cancellations(self, limit: int = 20) -> int:
+        """The tick: go on with every end that was asked for; says how many are done."""
+        async with self._database.transaction() as tx:
+            waiting = await accounts_to_cancel(tx, limit)
+        return sum([await self.finish_cancellation(account_id) for account_id in waiting])

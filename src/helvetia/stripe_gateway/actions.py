@@ -108,13 +108,12 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledChange:
-    """From the end of the running phase on, these prices; `fixed_price_ids` tells which of them have a quantity."""
+    """From the end of the running phase on, these prices; metered ones carry no quantity."""
 
     schedule_id: str
     running: SchedulePhase
     next_price_ids: Sequence[str]
     metered_price_ids: frozenset[str]
-    idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

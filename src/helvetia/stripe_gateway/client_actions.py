@@ -130,9 +130,7 @@ class StripeClientActions:
     async def schedule_change(self, change: ScheduledChange) -> Schedule:
         refuse_transaction()
         changed = self._client.v1.subscription_schedules.update_async(
-            change.schedule_id,
-            params.of_scheduled_change(change),
-            options={"idempotency_key": change.idempotency_key},
+            change.schedule_id, params.of_scheduled_change(change)
         )
         return from_stripe_schedule(await call(changed))
 

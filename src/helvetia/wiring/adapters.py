@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import structlog
-from dishka import Provider, Scope, from_context, provide
+from dishka import AnyOf, Provider, Scope, from_context, provide
 
 from helvetia.containers.demo_image import ensure_demo_image
 from helvetia.containers.docker_host import DockerHost
@@ -20,6 +20,7 @@ from helvetia.kernel.errors import HelvetiaError
 from helvetia.metering.readers.choose_reader import choose_reader
 from helvetia.metering.readers.model import CounterReader
 from helvetia.settings import Settings
+from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.catalog import find_prices_by_lookup_key, verify_prices
 from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.model import StripeGateway
@@ -56,7 +57,7 @@ class AdapterProvider(Provider):
         return JobQueue(database.url)
 
     @provide
-    async def gateway(self, settings: Settings, clock: Clock) -> AsyncIterator[StripeGateway]:
+    async def gateway(self, settings: Settings, clock: Clock) -> AsyncIterator[AnyOf[StripeGateway, StripeActions]]:
         gateway = StripeClientGateway(settings.secret_key.get_secret_value(), api_base=settings.api_base, clock=clock)
         yield gateway
         await gateway.close()

@@ -5,6 +5,7 @@ from dishka import AnyOf, Provider, Scope, provide
 from helvetia.accounts.model import AccountHooks
 from helvetia.accounts.service import AccountService
 from helvetia.billing.model import BillingConfig
+from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
@@ -12,6 +13,7 @@ from helvetia.containers.service import ContainerService
 from helvetia.costs.service import CostService
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
+from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
 from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
@@ -33,7 +35,8 @@ class ServiceProvider(Provider):
     accounts = provide(AccountService)
     subscriptions = provide(SubscriptionService, provides=AnyOf[SubscriptionService, AccountHooks])
     billing = provide(BillingService)
-    admission = provide(PlanAdmission, provides=Admission)
+    payments = provide(PaymentService)
+    admission = provide(PlanAdmission, provides=AnyOf[PlanAdmission, Admission])
     containers = provide(ContainerService)
     usage_tracking = provide(UsageTrackingService)
     metering = provide(MeteringService)
@@ -58,11 +61,20 @@ class ServiceProvider(Provider):
 
     @provide
     def billing_config(self, settings: Settings) -> BillingConfig:
-        return BillingConfig(test_clock=settings.stripe_test_clock)
+        return BillingConfig(
+            public_base_url=settings.public_base_url.rstrip("/"),
+            sandbox_origin=settings.api_base if settings.is_sandbox else None,
+            collects_tax=settings.stripe_automatic_tax,
+            test_clock=settings.stripe_test_clock,
+        )
 
     @provide
     def webhook_config(self, settings: Settings) -> WebhookConfig:
         return WebhookConfig(secrets=settings.webhook_secrets, is_live=settings.is_live, api_version=API_VERSION)
+
+    @provide
+    def enforcement_config(self, settings: Settings) -> EnforcementConfig:
+        return EnforcementConfig(mode=EnforcementMode(settings.enforcement_mode_in_force))
 
     @provide
     def rhythm(self, settings: Settings) -> Rhythm:

@@ -28,6 +28,7 @@ class Rhythm:
     queue_s: float = 30.0
     send_s: float = 10.0
     confirm_s: float = 3600.0
+    cancel_s: float = 5.0
     dispatch_s: float = 0.5
     backfill_s: float = 300.0
     compare_s: float = 900.0
@@ -62,6 +63,7 @@ class Schedule:
             tick("meter_reports.queue", rhythm.queue_s, reports.queue_all),
             tick("meter_reports.send", rhythm.send_s, reports.send_due),
             tick("meter_reports.confirm", rhythm.confirm_s, reports.confirm_all),
+            tick("meter_reports.cancellations", rhythm.cancel_s, reports.finish_cancellations, deadline_s=240),
             tick("webhooks.dispatch", rhythm.dispatch_s, webhooks.dispatch, deadline_s=10),
             tick("webhooks.backfill", rhythm.backfill_s, webhooks.backfill, deadline_s=240),
             tick("webhooks.compare", rhythm.compare_s, webhooks.compare_due, deadline_s=600),
@@ -69,4 +71,5 @@ class Schedule:
         self.jobs: Mapping[str, JobFunction] = {
             "subscriptions.sync_account": subscriptions.sync_account_job,
             "webhooks.sync_customer": webhooks.sync_customer_job,
+            "meter_reports.finish_cancellation": reports.finish_cancellation_job,
         }

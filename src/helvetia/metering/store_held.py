@@ -1,4 +1,4 @@
-"""All SQL of costs: what is held right now."""
+"""SQL of what is held right now, by the latest readings."""
 
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId

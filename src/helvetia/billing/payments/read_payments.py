@@ -1,0 +1,80 @@
+"""The arrow Stripe → payments: read afresh, and kept; while Stripe is away, our copy answers with its age."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from helvetia.billing.parts import BillingParts
+from helvetia.billing.payments import store
+from helvetia.billing.payments.model import (
+    REFUNDED_MAX,
+    MethodEntry,
+    Methods,
+    Payments,
+    payment_from_stored,
+    to_entries,
+    to_methods,
+    to_stored,
+)
+from helvetia.kernel.errors import Unavailable
+from helvetia.kernel.identity import AccountId
+from helvetia.stripe_gateway.actions import Refund
+from helvetia.stripe_gateway.time_limit import within
+from helvetia.subscriptions import store as subscriptions
+
+
+async def read_payments(parts: BillingParts, account_id: AccountId) -> Payments:
+    """Attempts, payments and refunds. Raises Unavailable only when there is no copy either."""
+
+    async def read(customer_id: str) -> Sequence[dict[str, Any]]:
+        charges = await parts.gateway.list_charges(customer_id)
+        refunds: list[Refund] = []
+        for charge in [charge for charge in charges if charge.refunded_minor > 0][:REFUNDED_MAX]:
+            refunds += await parts.gateway.list_refunds(charge.charge_id)
+        invoices = await parts.gateway.list_invoices(customer_id=customer_id)
+        return to_stored(to_entries(charges, refunds, invoices))
+
+    found = await _fresh_or_stored(parts, account_id, "payments", read)
+    if found is None:
+        return Payments(entries=(), as_of=None)
+    return Payments(entries=tuple(payment_from_stored(row) for row in found.body), as_of=found.read_at)
+
+
+async def read_methods(parts: BillingParts, account_id: AccountId) -> Methods:
+    """Cards and other methods, the default first. Raises Unavailable only when there is no copy either."""
+
+    async def read(customer_id: str) -> Sequence[dict[str, Any]]:
+        customer = await parts.gateway.retrieve_customer(customer_id)
+        found = await parts.gateway.list_payment_methods(customer_id)
+        return to_stored(to_methods(found, customer.default_payment_method_id))
+
+    found = await _fresh_or_stored(parts, account_id, "payment_methods", read)
+    if found is None:
+        return Methods(entries=(), as_of=None)
+    return Methods(entries=tuple(MethodEntry(**row) for row in found.body), as_of=found.read_at)
+
+
+async def _fresh_or_stored(
+    parts: BillingParts,
+    account_id: AccountId,
+    kind: str,
+    read: Callable[[str], Awaitable[Sequence[dict[str, Any]]]],
+) -> store.StoredReading | None:
+    """None for an account that Stripe does not know."""
+    async with parts.database.transaction() as tx:
+        customer_id = (await subscriptions.find(tx, account_id)).stripe_customer_id
+        fetch_seq = await subscriptions.next_fetch_seq(tx)
+    if customer_id is None:
+        return None
+    at = parts.clock.now()
+    try:
+        with within():
+            body = await read(customer_id)
+    except Unavailable:
+        async with parts.database.transaction() as tx:
+            stored = await store.find_reading(tx, account_id, kind)
+        if stored is None:
+            raise
+        return stored
+    async with parts.database.transaction() as tx:
+        await store.save_reading(tx, account_id, kind, body, fetch_seq=fetch_seq, at=at)
+    return store.StoredReading(read_at=at, body=body)

@@ -1,0 +1,63 @@
+"""The use cases of payments: what was paid and how, with what it can be paid, and paying an open invoice."""
+
+from helvetia.billing.model import BillingConfig
+from helvetia.billing.parts import BillingParts
+from helvetia.billing.payments.model import Methods, Payments
+from helvetia.billing.payments.pay_invoice import pay_invoice, pdf_address
+from helvetia.billing.payments.read_payments import read_methods, read_payments
+from helvetia.database.job_queue import JobQueue
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.identity import AccountId
+from helvetia.stripe_gateway.actions import StripeActions
+from helvetia.stripe_gateway.model import Invoice
+from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from helvetia.subscriptions.service import SubscriptionService
+
+
+class PaymentService:
+    """Payments of an account."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        gateway: StripeActions,
+        prices: PriceBookHolder,
+        subscriptions: SubscriptionService,
+        queue: JobQueue,
+        config: BillingConfig,
+    ) -> None:
+        self._parts = BillingParts(
+            database=database,
+            clock=clock,
+            gateway=gateway,
+            prices=prices,
+            subscriptions=subscriptions,
+            queue=queue,
+            config=config,
+        )
+
+    async def list_payments(self, account_id: AccountId) -> Payments:
+        """Attempts, payments and refunds, newest first; our copy with its age while Stripe is away."""
+        return await read_payments(self._parts, account_id)
+
+    async def list_methods(self, account_id: AccountId) -> Methods:
+        """Cards and other methods, the default first; our copy with its age while Stripe is away."""
+        return await read_methods(self._parts, account_id)
+
+    async def pay_invoice(self, account_id: AccountId, invoice_id: str, *, actor: str) -> Invoice:
+        """Charge an open invoice now.
+
+        Raises:
+            InvoiceNotFound, InvoiceNotPayable, CardDeclined, ConfirmationNeeded, PaymentInDoubt, NothingCharged
+        """
+        return await pay_invoice(self._parts, account_id, invoice_id, actor=actor)
+
+    async def pdf_address(self, account_id: AccountId, invoice_id: str) -> str:
+        """A fresh link to an invoice's PDF.
+
+        Raises:
+            InvoiceNotFound, InvoiceNotFinal, UntrustedAddress, NothingCharged
+        """
+        return await pdf_address(self._parts, account_id, invoice_id)

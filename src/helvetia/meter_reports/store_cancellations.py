@@ -1,0 +1,22 @@
+"""SQL of ending subscriptions: what still runs, and until when the last run went."""
+
+from datetime import datetime
+
+from helvetia.database.pool import Transaction
+from helvetia.kernel.clock import from_ns
+from helvetia.kernel.identity import AccountId
+
+
+async def running_count(tx: Transaction, account_id: AccountId) -> int:
+    """Runs of the account whose end the engine has not told yet."""
+    cursor = await tx.execute(
+        "SELECT count(*) FROM container_runs WHERE account_id = %s AND finished_ns IS NULL", (account_id,)
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+async def last_finish_at(tx: Transaction, account_id: AccountId) -> datetime | None:
+    cursor = await tx.execute("SELECT max(finished_ns) FROM container_runs WHERE account_id = %s", (account_id,))
+    row = await cursor.fetchone()
+    return None if row is None or row[0] is None else from_ns(row[0])
