@@ -24,6 +24,7 @@ from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.errors import ServiceLimitReached
+from helvetia.enforcement.model import EnforcementConfig
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, new_service_id
 from helvetia.subscriptions.service import SubscriptionHooks
@@ -37,7 +38,7 @@ class World:
     def __init__(self, database: Database, clock: ManualClock) -> None:
         self.accounts = AccountService(database, clock, SubscriptionHooks(clock))
         self.host = SimulatedHost("installation", clock)
-        self.services = ContainerService(database, clock, PlanAdmission())
+        self.services = ContainerService(database, clock, PlanAdmission(clock, EnforcementConfig()))
         self.reconciler = ServiceReconciler(database, clock, self.host)
         self._database = database
 
@@ -138,7 +139,7 @@ async def test_deploy_makes_a_revision_and_replaces_what_runs(world: World) -> N
 
 
 async def test_scaling_leaves_what_stays_alone(world: World) -> None:
-    account_id = await world.account()
+    account_id = await world.account(plan="STARTER")
     service = await world.services.create_service(account_id, WEB)
     await world.reconciler.reconcile_services()
     (first,) = await world.running()

@@ -250,9 +250,11 @@ class ContainerHost(Protocol):
 class Admission(Protocol):
     """Asked, inside the caller's transaction and under the account's row lock, before anything new may run."""
 
-    async def admit(self, tx: Transaction, account_id: AccountId, wanted: ServiceDefinition, *, is_new: bool) -> None:
-        """Raises LimitReached or PaymentRequired when the account may not run it.
+    async def admit(
+        self, tx: Transaction, account_id: AccountId, wanted: ServiceDefinition, wish: Wish, *, former: Service | None
+    ) -> None:
+        """Raises LimitReached or PaymentRequired when the account may not have it so.
 
-        `is_new`: a service that the limits do not count yet.
+        `former`: the service as it is, or None for a new one, which the limits do not count yet.
         """
         ...

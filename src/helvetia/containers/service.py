@@ -35,7 +35,7 @@ class ContainerService:
         service_id = new_service_id()
         async with self._database.transaction() as tx:
             await lock_account(tx, account_id)
-            await self._admission.admit(tx, account_id, definition, is_new=True)
+            await self._admission.admit(tx, account_id, definition, Wish.RUNNING, former=None)
             if not await store.insert_service(tx, account_id, service_id, definition, self._clock.now()):
                 raise ServiceNameTaken
             return await self._find(tx, account_id, service_id)
@@ -60,7 +60,7 @@ class ContainerService:
             definition = replace(service.definition, **changes)
             if definition == service.definition:
                 return service
-            await self._admission.admit(tx, account_id, definition, is_new=False)
+            await self._admission.admit(tx, account_id, definition, service.wish, former=service)
             is_deploy = replace(service.definition, replicas=definition.replicas) != definition
             await store.save_definition(tx, service, definition, is_deploy=is_deploy, at=self._clock.now())
             return await self._find(tx, account_id, service_id)
@@ -110,11 +110,16 @@ class ContainerService:
             await lock_account(tx, account_id)
             service = await self._find(tx, account_id, service_id)
             if wish is Wish.RUNNING:
-                if service.holds:
-                    raise ServiceHeld(causes=sorted(service.holds))
-                await self._admission.admit(tx, account_id, service.definition, is_new=False)
+                await self._admit_start(tx, service)
             await store.save_wish(tx, service, wish, restarts=restarts, at=self._clock.now())
             return await self._find(tx, account_id, service_id)
+
+    async def _admit_start(self, tx: Transaction, service: Service) -> None:
+        """A start is admitted like a new service; of what runs already, only a hold that came meanwhile is told."""
+        if not service.should_run:
+            await self._admission.admit(tx, service.account_id, service.definition, Wish.RUNNING, former=service)
+        if service.holds:
+            raise ServiceHeld(causes=sorted(service.holds))
 
     @staticmethod
     async def _find(tx: Transaction, account_id: AccountId, service_id: ServiceId) -> Service:

@@ -101,3 +101,20 @@ async def lock_open_holders(tx: Transaction, account_id: AccountId) -> list[Life
         )
         for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns in await cursor.fetchall()
     ]
+
+
+_HELD = """
+    SELECT coalesce(sum(latest.size_bytes), 0) FROM storage_holders h
+    CROSS JOIN LATERAL (
+        SELECT r.size_bytes FROM storage_readings r
+        WHERE r.account_id = h.account_id AND r.service_id = h.service_id AND r.holder = h.holder
+        ORDER BY r.sampled_ns DESC LIMIT 1
+    ) AS latest
+    WHERE h.account_id = %s AND h.gone_ns IS NULL
+"""
+
+
+async def storage_held_bytes(tx: Transaction, account_id: AccountId) -> int:
+    """Bytes of all layers and volumes that are not gone, by their latest reading."""
+    row = await (await tx.execute(_HELD, (account_id,))).fetchone()
+    return 0 if row is None else int(row[0])

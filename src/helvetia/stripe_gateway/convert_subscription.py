@@ -23,6 +23,7 @@ def from_stripe_subscription(raw: Json) -> Subscription:
         schedule_id=read_id(raw.get("schedule")),
         default_payment_method_id=read_id(raw.get("default_payment_method")),
         pending_update=_pending_update(raw),
+        ended_reason=read_path(raw, "cancellation_details", "reason"),
     )
 
 

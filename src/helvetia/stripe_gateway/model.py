@@ -93,6 +93,7 @@ class Subscription:
     schedule_id: str | None = None
     default_payment_method_id: str | None = None
     pending_update: "PendingUpdate | None" = None
+    ended_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
