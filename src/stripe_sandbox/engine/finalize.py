@@ -11,13 +11,14 @@ from decimal import Decimal
 
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
-from stripe_sandbox.documents import Doc
+from stripe_sandbox.documents import Doc, random_text
 from stripe_sandbox.engine import balance, lines, settle, timers
 from stripe_sandbox.engine.draft import total_up
 from stripe_sandbox.engine.intents import new_intent
 from stripe_sandbox.wire.errors import BadRequest
 
 GRACE_S = 3600
+_TOKEN_LENGTH = 32
 SMALLEST_CHARGE_MINOR = 50
 _REREAD = frozenset({"subscription_cycle"})
 
@@ -47,7 +48,7 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
         invoice["due_date"] = now_s + (invoice.get("_days_until_due") or 0) * DAY_S
     invoice["status_transitions"]["finalized_at"] = now_s
     _number(ctx, invoice)
-    _link(invoice)
+    invoice["_token"] = random_text(_TOKEN_LENGTH)
     balance.apply_to_invoice(ctx, invoice, smallest_charge=SMALLEST_CHARGE_MINOR)
     if invoice["amount_due"] > 0:
         new_intent(ctx, invoice)
@@ -85,9 +86,3 @@ def _number(ctx: Context, invoice: Doc) -> None:
     invoice["number"] = f"{customer['invoice_prefix']}-{sequence:04d}"
     customer["next_invoice_sequence"] = sequence + 1
     ctx.write(customer)
-
-
-def _link(invoice: Doc) -> None:
-    where = f"{invoice['_account']}/test_{invoice['id']}"
-    invoice["hosted_invoice_url"] = f"https://invoice.stripe.com/i/{where}?s=ap"
-    invoice["invoice_pdf"] = f"https://pay.stripe.com/invoice/{where}/pdf?s=ap"

@@ -61,12 +61,25 @@ _LISTING = Listing(
 )
 
 
-def show_invoice(_ctx: Context, invoice: Doc) -> Doc:
+def page_path(account: str, invoice: Doc) -> str:
+    """Return the path of a finalized invoice's page; the token in it is what lets a browser in."""
+    return f"/i/{account}/{invoice['id']}/{invoice['_token']}"
+
+
+def _links(ctx: Context, invoice: Doc) -> Doc:
+    """Return the addresses of the page and the file, which exist from finalization on."""
+    if "_token" not in invoice:
+        return {}
+    page = ctx.store.origin + page_path(ctx.account, invoice)
+    return {"hosted_invoice_url": f"{page}?s=ap", "invoice_pdf": f"{page}/pdf?s=ap"}
+
+
+def show_invoice(ctx: Context, invoice: Doc) -> Doc:
     """Return an invoice with its first lines."""
     lines = [public(line) for line in invoice["_lines"]]
     url = f"/v1/invoices/{invoice['id']}/lines"
     embedded = list_of(url, lines[:_EMBEDDED_LINES], has_more=len(lines) > _EMBEDDED_LINES)
-    return public(invoice) | {"lines": embedded | {"total_count": len(lines)}}
+    return public(invoice) | _links(ctx, invoice) | {"lines": embedded | {"total_count": len(lines)}}
 
 
 def _payments(ctx: Context, shown: Doc) -> Doc:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from stripe_sandbox.context import Cause, Context
 from stripe_sandbox.documents import Kind, random_text
-from stripe_sandbox.pages import checkout, guard, portal, render
+from stripe_sandbox.pages import checkout, guard, invoice, portal, render
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire.errors import BadRequest, NotFound, StripeError
@@ -32,7 +32,7 @@ class Site:
 
     def routes(self) -> list[Route]:
         """Return the routes of every page."""
-        pages = (*checkout.PAGES, *portal.PAGES)
+        pages = (*checkout.PAGES, *portal.PAGES, *invoice.PAGES)
         return [
             Route("/static/sandbox.css", _style, methods=["GET"]),
             *(Route(path, self._visited(answer), methods=[method]) for method, path, answer in pages),
