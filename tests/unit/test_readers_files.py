@@ -1,7 +1,11 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState
+from helvetia.kernel.identity import new_account_id, new_service_id
 from helvetia.metering.readers.counter_files import (
     DamagedFile,
     parse_cgroup_path,
@@ -9,9 +13,27 @@ from helvetia.metering.readers.counter_files import (
     parse_net_dev,
     parse_number,
 )
+from helvetia.metering.readers.egress import EgressCount, with_external
+from helvetia.metering.readers.nft_egress import parse_count
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 CONTAINER = "668f331d356ce17ec004ac99af0b9925e5df4ed1362aca267006499bf815d4d7"
+
+RECORD = ContainerRecord(
+    container_id=CONTAINER,
+    account_id=new_account_id(),
+    service_id=new_service_id(),
+    revision=1,
+    replica=0,
+    state=ContainerState.RUNNING,
+    created_ns=1,
+    started_ns=100,
+    finished_ns=None,
+    restart_count=0,
+    exit_code=None,
+    oom_killed=False,
+    process_id=1,
+)
 
 
 def fixture(name: str) -> str:
@@ -94,3 +116,69 @@ def test_path_of_the_group_is_found_in_both_versions() -> None:
 def test_group_of_another_process_or_outside_the_tree_is_refused(text: str) -> None:
     with pytest.raises(DamagedFile):
         parse_cgroup_path(text, "memory", "abc")
+
+
+MAC, ENGINES_MAC = "0a:00:00:00:00:01", "02:42:ac:11:00:02"
+
+
+def nft_table(*, since: str = "since 100 on docker0", counters: dict[str, object] | None = None) -> str:
+    elements = [{"elem": {"val": mac, "counter": {"packets": 1, "bytes": n}}} for mac, n in (counters or {}).items()]
+    items = [{"metainfo": {}}, {"set": {"name": "sent", "elem": elements}}, {"rule": {"comment": since}}]
+    return json.dumps({"nftables": items})
+
+
+def test_counters_of_the_firewall_are_read() -> None:
+    count = parse_count(nft_table(counters={MAC.upper(): 77}), "docker0")
+    assert count == EgressCount(since_ns=100, bytes_by_mac={MAC: 77})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        nft_table(since="somebody else's"),
+        nft_table(since="since 100 on br-1"),
+        nft_table(counters={MAC: -1}),
+        nft_table(counters={MAC: 2**63}),
+        nft_table(counters={MAC: "many"}),
+    ],
+)
+def test_a_table_that_is_not_ours_or_damaged_tells_nothing(text: str) -> None:
+    assert parse_count(text, "docker0") is None
+
+
+@pytest.mark.parametrize(
+    ("mac", "started_ns", "counter", "external"),
+    [
+        (MAC, 100, 40, 40),
+        (MAC, 200, 0, 0),
+        (MAC, 200, 90, 50),  # started again: the counter holds the former run too
+        (MAC, 99, 40, None),  # older than the counters
+        (ENGINES_MAC, 200, 40, None),  # an address that others get again
+        (None, 200, 40, None),
+    ],
+)
+def test_m14_external_bytes_are_told_only_where_every_byte_was_counted(
+    mac: str | None, started_ns: int, counter: int, external: int | None
+) -> None:
+    record = replace(RECORD, mac_address=mac, started_ns=started_ns)
+    counters = ContainerCounters(
+        container_id=record.container_id,
+        sampled_ns=300,
+        memory_bytes=1,
+        memory_peak_bytes=1,
+        cpu_ns=1,
+        transmitted_bytes=50,
+        received_bytes=1,
+    )
+    count = EgressCount(since_ns=100, bytes_by_mac={str(mac): counter})
+    assert with_external(counters, record, count).external_bytes == external
+
+
+def test_m12_page_cache_is_no_working_set_in_either_version() -> None:
+    usage = 10 * 2**20
+    v1 = parse_keyed("cache 9000000\ninactive_file 1\ntotal_inactive_file 8000000\n", "total_inactive_file")
+    v2 = parse_keyed("anon 5\nfile 9000000\ninactive_file 8000000\n", "inactive_file")
+    assert usage - v1 == usage - v2 == usage - 8_000_000

@@ -15,6 +15,8 @@ SERVICE_LABEL = "helvetia.service_id"
 ACCOUNT_LABEL = "helvetia.account_id"
 REVISION_LABEL = "helvetia.revision"
 REPLICA_LABEL = "helvetia.replica"
+OWN_MAC_PREFIX = "0a"
+"""Addresses that we give begin so (locally administered); the engine gives others, and gives those again."""
 
 
 class Wish(StrEnum):
@@ -154,6 +156,7 @@ class ContainerRecord:
     oom_killed: bool
     process_id: int | None
     volumes: Sequence[str] = ()
+    mac_address: str | None = None
 
     @property
     def incarnation(self) -> str | None:
@@ -163,7 +166,10 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerCounters:
-    """One look at a running container. Counters are cumulative since this start; None means not measured, never 0."""
+    """One look at a running container. Counters are cumulative since this start; None means not measured, never 0.
+
+    `external_bytes`: those of the transmitted bytes that left the host's container networks.
+    """
 
     container_id: str
     sampled_ns: int
@@ -172,6 +178,7 @@ class ContainerCounters:
     cpu_ns: int | None
     transmitted_bytes: int | None
     received_bytes: int | None
+    external_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def integrate_run(life: Life, edges: Sequence[int], seen: RunReadings) -> Usage:
         (UsageMetric.MEMORY_GB_HOURS, spread(memory_holds(life, measured), edges), measured),
         (UsageMetric.BANDWIDTH_GB, spread_steps(life, steps, edges), within),
     ):
-        bound = _bound(metric, seen.interval_ns)
+        bound = _bound(metric, seen.interval_ns, life)
         pieces += _pieces(metric, life, edges, quantities, [reading.sampled_ns for reading in readings], bound)
     return Usage(pieces=pieces, gaps=memory_gaps(life, measured, seen.interval_ns), anomalies=anomalies)
 
@@ -157,7 +157,7 @@ def byte_steps(life: Life, readings: Iterable[Reading], counted_bytes: int) -> t
     anomalies: list[Stretch] = []
     highest = counted_bytes
     for reading in readings:
-        counter = reading.transmitted_bytes
+        counter = reading.external_bytes if life.counts_external else reading.transmitted_bytes
         if counter is None or reading.sampled_ns <= life.reads_after_ns:
             continue
         if counter < highest:
@@ -207,9 +207,12 @@ def _pieces(
     return pieces
 
 
-def _bound(metric: UsageMetric, interval_ns: int) -> str:
+def _bound(metric: UsageMetric, interval_ns: int, life: Life) -> str:
     if metric is UsageMetric.COMPUTE_HOURS:
         return "the engine's own start and finish"
     if metric is UsageMetric.MEMORY_GB_HOURS:
         return f"each reading is held to the next, at most {HELD_INTERVALS_MAX * interval_ns} ns"
-    return f"all bytes sent by the container; those of its last {interval_ns} ns or less may be missing"
+    lost = f"those of its last {interval_ns} ns or less may be missing"
+    if life.counts_external:
+        return f"bytes that left the host's container networks, by its firewall; {lost}"
+    return f"all bytes sent by the container, for the host cannot tell which stayed inside; {lost}"

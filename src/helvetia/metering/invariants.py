@@ -60,7 +60,8 @@ INVARIANTS: Mapping[str, str] = {
     "bandwidth of a whole run is its highest counter": """
         SELECT r.account_id, r.incarnation, c.counter, coalesce(u.quantity, 0) AS counted
         FROM container_runs r JOIN LATERAL (
-            SELECT max(g.transmitted_bytes) AS counter FROM container_readings g
+            SELECT max(CASE WHEN r.counts_external THEN g.external_bytes ELSE g.transmitted_bytes END) AS counter
+            FROM container_readings g
             WHERE g.account_id = r.account_id AND g.service_id = r.service_id AND g.incarnation = r.incarnation
               AND g.sampled_ns BETWEEN r.started_ns AND r.finished_ns
         ) AS c ON true LEFT JOIN (

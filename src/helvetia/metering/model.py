@@ -85,6 +85,7 @@ class Run:
 
     `seen_ns`: the last instant the engine said that it ran, never past its finish. `vanished`: the finish is only the
     last instant seen, because the engine no longer tells. `final_until_ns`: its pieces are counted for good up to here.
+    `counts_external`: whether its bandwidth is what left the host's networks; its first reading decides that for all.
     """
 
     account_id: AccountId
@@ -101,6 +102,7 @@ class Run:
     vanished: bool = False
     final_until_ns: int | None = None
     closed_at: datetime | None = None
+    counts_external: bool | None = None
 
     def merge(self, sighting: "Run") -> "Run":
         """This run after one more look at it, in whatever order the looks arrive.
@@ -116,6 +118,7 @@ class Run:
             restart_count=max(self.restart_count, sighting.restart_count),
             exit_code=self.exit_code if sighting.exit_code is None else sighting.exit_code,
             oom_killed=self.oom_killed if sighting.oom_killed is None else sighting.oom_killed,
+            counts_external=sighting.counts_external if self.counts_external is None else self.counts_external,
             vanished=self.vanished and finished_ns == self.finished_ns and sighting.finished_ns is None,
         )
         return merged if finished_ns == self.finished_ns else merged.reopened(self.end_ns, merged.end_ns)
@@ -154,6 +157,7 @@ class Reading:
     interval_ns: int
     memory_bytes: int | None
     transmitted_bytes: int | None
+    external_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +178,7 @@ class Life:
     ends_ns: int | None
     seen_ns: int
     final_until_ns: int | None
+    counts_external: bool = False
 
     @property
     def known_until_ns(self) -> int:

@@ -21,13 +21,13 @@ _WINDOWS = """unnest(%(services)s::uuid[], %(lives)s::text[], %(after)s::timesta
     AS n (service_id, life, starts_at, ends_at)"""
 
 _READINGS = f"""
-SELECT n.service_id, n.life, r.sampled_ns, r.interval_ms, r.memory_bytes, r.transmitted_bytes
+SELECT n.service_id, n.life, r.sampled_ns, r.interval_ms, r.memory_bytes, r.transmitted_bytes, r.external_bytes
 FROM {_NEED} JOIN container_readings r ON r.account_id = %(account_id)s AND r.service_id = n.service_id
     AND r.incarnation = n.life AND r.sampled_ns > n.after_ns AND r.sampled_ns <= n.until_ns
 UNION ALL
-SELECT n.service_id, n.life, p.sampled_ns, p.interval_ms, p.memory_bytes, p.transmitted_bytes
+SELECT n.service_id, n.life, p.sampled_ns, p.interval_ms, p.memory_bytes, p.transmitted_bytes, p.external_bytes
 FROM {_NEED} CROSS JOIN LATERAL (
-    SELECT r.sampled_ns, r.interval_ms, r.memory_bytes, r.transmitted_bytes FROM container_readings r
+    SELECT r.sampled_ns, r.interval_ms, r.memory_bytes, r.transmitted_bytes, r.external_bytes FROM container_readings r
     WHERE r.account_id = %(account_id)s AND r.service_id = n.service_id AND r.incarnation = n.life
       AND r.sampled_ns <= n.after_ns AND r.memory_bytes IS NOT NULL
     ORDER BY r.sampled_ns DESC LIMIT 1) AS p
@@ -129,12 +129,13 @@ async def readings_in(tx: Transaction, account_id: AccountId, ranges: Ranges) ->
     """Readings in each range, and before it the last that measured memory; in order."""
     found: dict[LifeKey, list[Reading]] = defaultdict(list)
     cursor = await tx.execute(_READINGS, _values(account_id, ranges))
-    for service_id, life, sampled_ns, interval_ms, memory_bytes, transmitted_bytes in await cursor.fetchall():
+    for service_id, life, sampled_ns, interval_ms, memory_bytes, sent, external in await cursor.fetchall():
         reading = Reading(
             sampled_ns=sampled_ns,
             interval_ns=interval_ms * 1_000_000,
             memory_bytes=memory_bytes,
-            transmitted_bytes=transmitted_bytes,
+            transmitted_bytes=sent,
+            external_bytes=external,
         )
         found[service_id, life].append(reading)
     return found

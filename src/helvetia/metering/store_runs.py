@@ -14,25 +14,28 @@ from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.metering.model import Finding, Run
 
 _RUN = """account_id, service_id, incarnation, container_id, node, started_ns, finished_ns, seen_ns, restart_count,
-exit_code, oom_killed, vanished, final_until_ns, closed_at"""
+exit_code, oom_killed, vanished, final_until_ns, closed_at, counts_external"""
 
 _SAVE_RUNS = f"""
 INSERT INTO container_runs ({_RUN})
 SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
-    %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::boolean[], %s::bigint[], %s::timestamptz[])
+    %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::boolean[], %s::bigint[], %s::timestamptz[],
+    %s::boolean[])
 ON CONFLICT (account_id, service_id, incarnation) DO UPDATE SET finished_ns = EXCLUDED.finished_ns,
     seen_ns = EXCLUDED.seen_ns, restart_count = EXCLUDED.restart_count, exit_code = EXCLUDED.exit_code,
     oom_killed = EXCLUDED.oom_killed, vanished = EXCLUDED.vanished, final_until_ns = EXCLUDED.final_until_ns,
-    closed_at = EXCLUDED.closed_at
+    closed_at = EXCLUDED.closed_at, counts_external = EXCLUDED.counts_external
 """
 
 _INSERT_READINGS = """
 INSERT INTO container_readings (account_id, service_id, incarnation, sampled_ns, interval_ms, memory_bytes,
-    memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, recorded_at)
+    memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes, recorded_at)
 SELECT r.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bigint[], %s::integer[], %s::bigint[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS r
+    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS r
 ON CONFLICT DO NOTHING RETURNING incarnation, sampled_ns
 """
+
+_COUNTERS = ("memory_bytes", "memory_peak_bytes", "cpu_ns", "transmitted_bytes", "received_bytes", "external_bytes")
 
 _SAVE_FINDINGS = """
 INSERT INTO metering_findings AS f (account_id, service_id, incarnation, kind, cause, starts_ns, ends_ns, detail,
@@ -128,8 +131,7 @@ async def insert_readings(
     ordered = [found[key] for key in sorted(found)]
     if not ordered:
         return []
-    names = ("sampled_ns", "memory_bytes", "memory_peak_bytes", "cpu_ns", "transmitted_bytes", "received_bytes")
-    sampled, *counters = [[getattr(one, name) for _, one in ordered] for name in names]
+    sampled, *counters = [[getattr(one, name) for _, one in ordered] for name in ("sampled_ns", *_COUNTERS)]
     keys = [[getattr(run, name) for run, _ in ordered] for name in ("account_id", "service_id", "incarnation")]
     cursor = await tx.execute(_INSERT_READINGS, [recorded_at, *keys, sampled, [interval_ms] * len(ordered), *counters])
     late: dict[str, Run] = {}

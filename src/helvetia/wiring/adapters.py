@@ -19,6 +19,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.metering.readers.choose_reader import choose_reader
 from helvetia.metering.readers.model import CounterReader
+from helvetia.metering.readers.nft_egress import NftEgress
 from helvetia.settings import Settings
 from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.catalog import find_prices_by_lookup_key, verify_prices
@@ -75,8 +76,8 @@ class AdapterProvider(Provider):
         await host.close()
 
     @provide
-    async def reader(self, host: ContainerHost) -> CounterReader:
-        return await choose_reader(host)
+    async def reader(self, host: ContainerHost, clock: Clock) -> CounterReader:
+        return await choose_reader(host, egress=NftEgress(clock))
 
 
 async def choose_host(settings: Settings, clock: Clock, installation_id: str, data: Path) -> ContainerHost:

@@ -95,6 +95,7 @@ def from_docker_inspect(body: Json, installation_id: str) -> ContainerRecord | N
         oom_killed=bool(state.get("OOMKilled")),
         process_id=int(state["Pid"]) or None,
         volumes=tuple(mounted_volumes(body)),
+        mac_address=_mac_address(body),
     )
 
 
@@ -181,6 +182,12 @@ def _slot_of(labels: Json) -> tuple[int, int] | None:
         return int(labels[REVISION_LABEL]), int(labels[REPLICA_LABEL])
     except (KeyError, ValueError):
         return None
+
+
+def _mac_address(body: Json) -> str | None:
+    """The address of its one interface; of several networks none is told."""
+    networks = list((body.get("NetworkSettings") or {}).get("Networks", {}).values())
+    return str(networks[0]["MacAddress"]).lower() or None if len(networks) == 1 else None
 
 
 def _state_of(state: Json) -> ContainerState:

@@ -8,12 +8,14 @@ their own user (databases, web servers), and adding some back is what we never d
 what such an entrypoint needs; raw sockets, device nodes, chroot, audit and capability changes are gone.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from helvetia.containers.model import (
     ACCOUNT_LABEL,
     INSTALLATION_LABEL,
+    OWN_MAC_PREFIX,
     REPLICA_LABEL,
     REVISION_LABEL,
     SERVICE_LABEL,
@@ -34,6 +36,12 @@ def container_name(spec: ContainerSpec, start_number: int) -> str:
     return f"helvetia-{spec.service_id}-{spec.revision}-{spec.replica}-{start_number}"
 
 
+def mac_address(name: str) -> str:
+    """An address of the container's own, so that the firewall's counters are of this container and no later one."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return ":".join([OWN_MAC_PREFIX, *(digest[at : at + 2] for at in range(0, 10, 2))])
+
+
 def next_start_number(listed: Iterable[Mapping[str, Any]]) -> int:
     """One more than the highest among the listed containers of a slot."""
     numbers = [str(body["Labels"].get(START_LABEL, "")) for body in listed]
@@ -52,6 +60,7 @@ def create_body(spec: ContainerSpec, installation_id: str, start_number: int) ->
         "Image": spec.image,
         "Env": [f"{key}={value}" for key, value in spec.env.items()],
         "Labels": owner | slot,
+        "MacAddress": mac_address(container_name(spec, start_number)),
         "HostConfig": {
             "AutoRemove": False,  # metering.md rule 2: a stopped container waits for its closing record
             "RestartPolicy": {"Name": "no"},  # our reconciler restarts, so that each run is a container of its own

@@ -116,8 +116,11 @@ class RunRecorder:
     async def _save(
         self, tx: Transaction, changed: dict[str, Run], readings: Sequence[tuple[Run, ContainerCounters]]
     ) -> None:
-        for run, counters in readings:
+        for run, counters in sorted(readings, key=lambda one: one[1].sampled_ns):
             newest = changed.get(run.incarnation, run)
+            if newest.counts_external is None and counters.transmitted_bytes is not None:
+                newest = replace(newest, counts_external=counters.external_bytes is not None)
+                changed[run.incarnation] = newest
             if newest.finished_ns is None and counters.sampled_ns > newest.seen_ns:
                 changed[run.incarnation] = newest.merge(_seen_at(newest, counters.sampled_ns))
         interval_ms = self._config.sample_interval_ms

@@ -14,6 +14,7 @@ from helvetia.kernel.clock import Clock, SystemClock
 from helvetia.metering.readers.cgroup_reader import CgroupReader, Layout
 from helvetia.metering.readers.cgroup_v1 import LayoutV1
 from helvetia.metering.readers.cgroup_v2 import LayoutV2
+from helvetia.metering.readers.egress import EgressCounters, EgressReader
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.readers.model import CounterReader
 
@@ -42,11 +43,24 @@ class FilesThenHostReader:
 
 
 async def choose_reader(
-    host: ContainerHost, clock: Clock | None = None, *, cgroup_root: Path = CGROUP_ROOT
+    host: ContainerHost,
+    clock: Clock | None = None,
+    *,
+    cgroup_root: Path = CGROUP_ROOT,
+    egress: EgressCounters | None = None,
 ) -> CounterReader:
-    """The fastest reader that is right for this host; nothing is asked of the engine."""
+    """The fastest reader that is right for this host; nothing is asked of the engine.
+
+    `egress`: counts what leaves this machine's container networks; used where the engine runs on this machine.
+    """
+    is_local = isinstance(host, DockerHost) and await host.engine.is_local()
+    reader = await _reader(host, clock, cgroup_root, is_local=is_local)
+    return reader if egress is None or not is_local else EgressReader(reader, egress)
+
+
+async def _reader(host: ContainerHost, clock: Clock | None, cgroup_root: Path, *, is_local: bool) -> CounterReader:
     by_host = HostReader(host)
-    if isinstance(host, DockerHost) and await host.engine.is_local():
+    if is_local:
         layouts: Sequence[Layout] = (LayoutV2(cgroup_root), LayoutV1(cgroup_root))
         for layout in layouts:
             if layout.is_present():

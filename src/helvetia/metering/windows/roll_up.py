@@ -197,4 +197,5 @@ def _life_of(run: Run) -> Life:
         ends_ns=run.finished_ns,
         seen_ns=run.seen_ns,
         final_until_ns=run.final_until_ns,
+        counts_external=bool(run.counts_external),
     )
