@@ -50,5 +50,5 @@ def write_page() -> None:
         of_design = [one for one in _passed if one.design == design]
         count = sum(one.count for one in of_design)
         seeds = ", ".join(sorted({one.seed for one in of_design if one.seed}))
-        rows.append(f"| {design} | {count} | 0 | {3 / count:.4f} | {seeds} |")
+        rows.append(f"| {design} | {count} | 0 | {min(1.0, 3 / count):.4f} | {seeds} |")
     PAGE.write_text(HEADER + "\n".join(rows) + "\n")
