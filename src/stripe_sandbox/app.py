@@ -33,7 +33,7 @@ from stripe_sandbox.wire import idempotency
 from stripe_sandbox.wire.credentials import read_key
 from stripe_sandbox.wire.errors import BadRequest, NotFound, ServerFault, StripeError
 from stripe_sandbox.wire.expand import expand
-from stripe_sandbox.wire.forms import Raw, decode_form
+from stripe_sandbox.wire.forms import Raw, decode_form, decode_json
 from stripe_sandbox.wire.idempotency import Answer
 from stripe_sandbox.wire.routing import Endpoint
 from stripe_sandbox.wire.schema import Integer, table
@@ -42,6 +42,7 @@ from stripe_sandbox.wire.strike import ConnectionCut, around
 MAX_BODY_BYTES = 1_000_000
 METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
 _OWN_PATHS = "/_sandbox/"
+_V2_PATHS = "/v2/"
 _API_PATHS = ("/v1/", "/v2/")
 _ADVANCE_PATH = "/_sandbox/clock/advance"
 # A bound on every loop: an advance ends, and its dates exist.
@@ -240,6 +241,8 @@ async def _read_params(request: Request) -> dict[str, Raw]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise BadRequest("The request body is not valid UTF-8.") from error
+    if request.scope["path"].startswith(_V2_PATHS):
+        return query | decode_json(text)
     own = request.scope["path"].startswith(_OWN_PATHS)
     if own and request.headers.get("content-type", "").startswith("application/json"):
         return query | _flat_json(text)

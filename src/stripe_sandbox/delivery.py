@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from stripe_sandbox import thin
 from stripe_sandbox.clock import wall_precise_s, wall_s
 from stripe_sandbox.context import Cause, Context
-from stripe_sandbox.documents import Kind
+from stripe_sandbox.documents import Doc, Kind
 from stripe_sandbox.store import Store
 
 POLL_S = 0.1
@@ -96,12 +97,12 @@ class Deliverer:
         return waiting[: AT_ONCE - len(self._sending)]
 
     async def _deliver(self, session: aiohttp.ClientSession, delivery: _Delivery) -> None:
-        event = self._store.get(delivery.account, "event", delivery.event)
-        endpoint = self._store.get(delivery.account, "webhook_endpoint", delivery.endpoint)
+        event = self._find(delivery.account, ("event", thin.EVENT), delivery.event)
+        endpoint = self._find(delivery.account, ("webhook_endpoint", thin.DESTINATION), delivery.endpoint)
         if event is None or endpoint is None or endpoint["status"] != "enabled":
             self._finish(delivery, delivered=False)
             return
-        body = json.dumps(event, indent=2).encode()
+        body = json.dumps(thin.notice(event) if event["object"] == thin.EVENT else event, indent=2).encode()
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "Stripe-Signature": signature(endpoint["_secret"], body, wall_s()),
@@ -115,6 +116,9 @@ class Deliverer:
             self._put_off(delivery)
         else:
             self._finish(delivery, delivered=False)
+
+    def _find(self, account: str, kinds: tuple[str, str], object_id: str) -> Doc | None:
+        return self._store.get(account, kinds[0], object_id) or self._store.get(account, kinds[1], object_id)
 
     def _note(self, delivery: _Delivery, outcome: _Outcome) -> None:
         """Keep what the receiver answered, for whoever looks into it."""

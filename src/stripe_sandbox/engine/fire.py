@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.engine import renew, schedules, settle, timers
+from stripe_sandbox.engine import meter_errors, renew, schedules, settle, timers
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
@@ -52,6 +52,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "collect": _collect,
     "expire": _expire,
     "expire_checkout": _expire_checkout,
+    meter_errors.TIMER: meter_errors.report,
     pending.TIMER: pending.expire,
     schedules.EXPIRING_TIMER: schedules.warn,
     schedules.PHASE_TIMER: schedules.end_phase,

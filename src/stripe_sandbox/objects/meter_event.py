@@ -2,7 +2,8 @@
 
 Stripe: an identifier is unique for at least 24 h; the timestamp lies within the past 35 days and at most 5 minutes
 ahead; a value has at most 15 significant digits and may be negative. An unknown customer or a value that is no number
-is accepted here and reported later; such events count nowhere (``GET /_sandbox/meter_faults`` lists them).
+is accepted here and reported later by a thin event; such events count nowhere (``GET /_sandbox/meter_faults`` lists
+them).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from decimal import Decimal
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, random_text
+from stripe_sandbox.engine import meter_errors
 from stripe_sandbox.engine.amounts import EXACT
 from stripe_sandbox.objects.meter import active_meter
 from stripe_sandbox.wire.errors import BadRequest, missing_param
@@ -78,6 +80,8 @@ def _create(call: Call) -> Doc:
         *(ctx.account, meter["event_name"], identifier, reported.customer, reported.value),
         *(timestamp, now_s, reported.fault),
     )
+    if reported.fault:
+        meter_errors.expect_report(ctx, meter)
     return {
         "object": "billing.meter_event",
         "created": now_s,

@@ -1,4 +1,4 @@
-"""Bracketed form fields → nested dictionaries, as in bodies and query strings of API version 1.
+"""Bracketed form fields → nested dictionaries, as in bodies and query strings of API version 1; JSON for version 2.
 
 Arrays stay dictionaries keyed by index ("0", "1", …): only the parameter table knows whether ``a[0]`` is an
 array element or a map entry. Empty brackets append.
@@ -6,6 +6,7 @@ array element or a map entry. Empty brackets append.
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,26 @@ def decode_form(text: str) -> dict[str, Raw]:
     for name, value in pairs:
         _place(tree, split_name(name), value, name)
     return tree
+
+
+def decode_json(text: str) -> dict[str, Raw]:
+    """Decode a JSON object into the same shape, so that one parameter table reads both."""
+    try:
+        sent = json.loads(text or "{}", parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("The request body is not valid JSON.") from error
+    tree = _raw(sent)
+    if not isinstance(tree, dict) or isinstance(sent, list):
+        raise BadRequest("The request body must be a JSON object.")
+    return tree
+
+
+def _raw(value: object) -> Raw:
+    if isinstance(value, dict):
+        return {str(name): _raw(below) for name, below in value.items() if below is not None}
+    if isinstance(value, list):
+        return {str(index): _raw(below) for index, below in enumerate(value)}
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def split_name(name: str) -> list[str]:
