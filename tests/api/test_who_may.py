@@ -14,7 +14,8 @@ from support.web_world import SERVICE, WebWorld
 MISSING = str(new_id())
 ONE = f"/api/v1/services/{MISSING}"
 READ_SERVICES, RUN_SERVICES = Permission.READ_SERVICES, Permission.RUN_SERVICES
-READ_BILLING = Permission.READ_BILLING
+READ_BILLING, MOVE_MONEY = Permission.READ_BILLING, Permission.MOVE_MONEY
+INVOICE = f"/api/v1/billing/invoices/in_{MISSING.replace('-', '')}"
 
 # method, path, what it needs (None: any signed-in user), body, status for who may
 GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
@@ -27,6 +28,18 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/api/v1/billing/usage", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/invoices", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/config", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/plans", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/payments", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/payment-methods", READ_BILLING, None, 200),
+    ("GET", INVOICE, READ_BILLING, None, 404),
+    ("GET", f"{INVOICE}/pdf", READ_BILLING, None, 404),
+    ("POST", f"{INVOICE}/pay", MOVE_MONEY, None, 404),
+    ("POST", "/api/v1/billing/checkout", MOVE_MONEY, {"plan": "PRO"}, 503),
+    ("POST", "/api/v1/billing/portal", MOVE_MONEY, {"flow": "cancel"}, 409),
+    ("POST", "/api/v1/billing/subscription/preview", MOVE_MONEY, {"plan": "PRO"}, 503),
+    ("POST", "/api/v1/billing/subscription/change", MOVE_MONEY, {"plan": "PRO", "previewToken": MISSING}, 503),
+    ("POST", "/api/v1/billing/subscription/cancel", MOVE_MONEY, None, 409),
+    ("POST", "/api/v1/billing/subscription/resume", MOVE_MONEY, None, 409),
     ("GET", "/billing", READ_BILLING, None, 200),
     ("GET", "/api/v1/services", READ_SERVICES, None, 200),
     ("GET", ONE, READ_SERVICES, None, 404),
@@ -71,12 +84,14 @@ async def test_every_route_declares_once_who_may_call_it(world: WebWorld) -> Non
                 opens.add((method, route.path))
             else:
                 needs[method, route.path] = declaration[0].permission
-    generic = {
-        (method, path.replace(ONE, "/api/v1/services/{service_id}").replace(MISSING, "{token_id}")): permission
-        for method, path, permission, _, _ in GUARDED
-    }
+    generic = {(method, _generic(path)): permission for method, path, permission, _, _ in GUARDED}
     assert opens == OPEN
     assert needs == generic
+
+
+def _generic(path: str) -> str:
+    path = path.replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
+    return path.replace(ONE, "/api/v1/services/{service_id}").replace(MISSING, "{token_id}")
 
 
 @pytest.mark.parametrize("row", ACCESS)

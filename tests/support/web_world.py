@@ -18,7 +18,6 @@ from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.service import CostService
 from helvetia.database.job_queue import JobQueue
-from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.model import EnforcementConfig
@@ -35,6 +34,8 @@ from helvetia.subscriptions.service import SubscriptionService
 from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.house_controller import HouseController
+from helvetia.web.api.payment_controller import PaymentController
+from helvetia.web.api.plan_controller import PlanController
 from helvetia.web.api.service_controller import ServiceController
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import create_app
@@ -62,6 +63,9 @@ class WebWorld:
     database: Database
     accounts: AccountService
     containers: ContainerService
+    billing: BillingService
+    subscriptions: SubscriptionService
+    prices: PriceBookHolder
     tokens: dict[AccountId, str] = field(default_factory=dict)
 
     def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:
@@ -94,12 +98,23 @@ class WebWorld:
 
 
 @asynccontextmanager
-async def web_world(database: Database, clock: Clock, config: WebConfig, **app_options: Any) -> AsyncIterator[WebWorld]:
-    gateway, prices = StripeClientGateway("sk_test_nobody", api_base=NOWHERE), PriceBookHolder()
+async def web_world(
+    database: Database,
+    clock: Clock,
+    config: WebConfig,
+    *,
+    gateway: StripeClientGateway | None = None,
+    prices: PriceBookHolder | None = None,
+    billing_config: BillingConfig | None = None,
+    **app_options: Any,
+) -> AsyncIterator[WebWorld]:
+    """With no gateway given, Stripe does not answer."""
+    gateway = gateway or StripeClientGateway("sk_test_nobody", api_base=NOWHERE)
+    prices = prices or PriceBookHolder()
     subscriptions = SubscriptionService(database, clock, gateway, prices)
     accounts = AccountService(database, clock, subscriptions)
     containers = ContainerService(database, clock, PlanAdmission(clock, EnforcementConfig()))
-    queue, billing_config = JobQueue(database.url), BillingConfig()
+    queue, billing_config = JobQueue(database.url), billing_config or BillingConfig()
     billing = BillingService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     payments = PaymentService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     costs = CostService(database, clock, prices)
@@ -114,12 +129,23 @@ async def web_world(database: Database, clock: Clock, config: WebConfig, **app_o
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts),
-        BillingController(config, clock, subscriptions, costs, billing),
+        BillingController(config, clock, subscriptions, costs, billing, payments),
+        PlanController(clock, billing),
+        PaymentController(payments),
         ServiceController(containers),
         StripeWebhookController(webhooks),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
     )
     app = create_app(config, accounts, renderer, controllers, IdempotentAnswers(database, clock), **app_options)
-    yield WebWorld(app=app, config=config, database=database, accounts=accounts, containers=containers)
+    yield WebWorld(
+        app=app,
+        config=config,
+        database=database,
+        accounts=accounts,
+        containers=containers,
+        billing=billing,
+        subscriptions=subscriptions,
+        prices=prices,
+    )
     await gateway.close()

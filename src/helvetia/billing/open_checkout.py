@@ -14,6 +14,7 @@ from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.actions import CheckoutSession, NewCheckout
 from helvetia.stripe_gateway.errors import StripeRefused
+from helvetia.stripe_gateway.time_limit import within
 
 CHANGE_ROUTE = "/api/v1/billing/subscription/change"
 
@@ -29,15 +30,15 @@ async def open_checkout(
     if plan is SubscriptionPlan.FREE:
         raise PlanNotSold
     book = parts.prices.require()
-    with nothing_charged():
+    with nothing_charged(), within():
         customer_id = await get_or_create_customer(parts.database, parts.clock, parts.gateway, parts.config, account_id)
-        async with one_at_a_time(parts, account_id, keeps_on_doubt=True) as turn:
+        async with one_at_a_time(parts, account_id) as turn:
             found = await parts.subscriptions.sync_subscription(account_id)
             if found.record.is_live_at_stripe:
                 raise AlreadySubscribed(plan=found.record.plan, change_at=CHANGE_ROUTE)
             session = await _open_session(parts, customer_id, plan)
             if session is None:
-                key = f"checkout:{account_id}:{plan}:{turn.fencing_number}"
+                key = f"checkout:{account_id}:{plan}:{turn.lease.fencing_number}"
                 wanted = NewCheckout(
                     account_id=account_id,
                     plan=plan,
@@ -49,7 +50,8 @@ async def open_checkout(
                     collects_tax=parts.config.collects_tax,
                     idempotency_key=key,
                 )
-                session = await parts.gateway.create_checkout_session(wanted)
+                with turn.creating():
+                    session = await parts.gateway.create_checkout_session(wanted)
     checked_address(session.url, parts.config)
     async with parts.database.transaction() as tx:
         detail = {"plan": plan.value, "session": session.session_id}

@@ -38,29 +38,38 @@ class BillingParts:
     config: BillingConfig
 
 
-@asynccontextmanager
-async def one_at_a_time(
-    parts: BillingParts, account_id: AccountId, *, keeps_on_doubt: bool = False
-) -> AsyncIterator[Lease]:
-    """An account's turn with Stripe, across processes; all its calls together are bounded.
+class Turn:
+    """An account's turn with Stripe; its number goes into the keys of what is asked for in it."""
 
-    `keeps_on_doubt`: when Stripe did not answer, nobody else gets a turn until the request can no longer be on its way.
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.is_in_doubt = False
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Around what must not be made twice: unanswered, nobody else gets a turn while it may still be on its way."""
+        try:
+            yield
+        except StripeUnavailable:
+            self.is_in_doubt = True
+            raise
+
+
+@asynccontextmanager
+async def one_at_a_time(parts: BillingParts, account_id: AccountId) -> AsyncIterator[Turn]:
+    """An account's turn with Stripe, across processes; all its calls together are bounded.
 
     Raises:
         CheckoutBusy: others had their turn for too long.
     """
-    lease = await _wait_for_turn(parts, account_id)
+    turn = Turn(await _wait_for_turn(parts, account_id))
     try:
         with within(REQUEST_S):
-            yield lease
-    except (StripeUnavailable, PaymentInDoubt):
-        if not keeps_on_doubt:
-            await _give_up(parts, lease)
-        raise
-    except BaseException:
-        await _give_up(parts, lease)
-        raise
-    await _give_up(parts, lease)
+            yield turn
+    finally:
+        if not turn.is_in_doubt:
+            async with parts.database.transaction() as tx:
+                await give_up_lease(tx, turn.lease)
 
 
 async def _wait_for_turn(parts: BillingParts, account_id: AccountId) -> Lease:
@@ -74,11 +83,6 @@ async def _wait_for_turn(parts: BillingParts, account_id: AccountId) -> Lease:
             return lease
         await asyncio.sleep(LOOK_AGAIN_S)
     raise CheckoutBusy(retry_after_s=5)
-
-
-async def _give_up(parts: BillingParts, lease: Lease) -> None:
-    async with parts.database.transaction() as tx:
-        await give_up_lease(tx, lease)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from helvetia.settings import Settings
 from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.house_controller import HouseController
+from helvetia.web.api.payment_controller import PaymentController
+from helvetia.web.api.plan_controller import PlanController
 from helvetia.web.api.service_controller import ServiceController
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import Controller, create_app
@@ -31,6 +33,8 @@ class Controllers:
     house: HouseController
     account: AccountController
     billing: BillingController
+    plan: PlanController
+    payment: PaymentController
     service: ServiceController
     stripe_webhook: StripeWebhookController
     sign_in: SignInController
@@ -38,7 +42,17 @@ class Controllers:
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
-        return (self.house, self.account, self.billing, self.service, self.stripe_webhook, self.sign_in, self.page)
+        return (
+            self.house,
+            self.account,
+            self.billing,
+            self.plan,
+            self.payment,
+            self.service,
+            self.stripe_webhook,
+            self.sign_in,
+            self.page,
+        )
 
 
 class WebProvider(Provider):
@@ -50,6 +64,8 @@ class WebProvider(Provider):
     house = provide(HouseController)
     account = provide(AccountController)
     billing = provide(BillingController)
+    plan = provide(PlanController)
+    payment = provide(PaymentController)
     service = provide(ServiceController)
     stripe_webhook = provide(StripeWebhookController)
     sign_in = provide(SignInController)

@@ -6,6 +6,7 @@ made again; when it says something else, the customer gets the new one and nothi
 before it leaves, under a key of Stripe's that is the change's own: repeated, it is the same change.
 """
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from helvetia.billing.plan_change.schedule_change import schedule_change
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
+from helvetia.kernel.money import Money
 from helvetia.stripe_gateway.errors import CardDeclined, StripeRefused
 from helvetia.stripe_gateway.model import Invoice, Subscription
 from helvetia.subscriptions.lifecycle import main_item
@@ -96,17 +98,22 @@ async def _outdated(parts: BillingParts, account_id: AccountId, plan: Subscripti
 
 
 def figures_of(preview: PlanPreview) -> dict[str, Any]:
-    """The new preview as the figures of a refusal; amounts in minor units."""
+    """The new preview as the figures of a refusal; amounts in major units of the currency."""
     change = preview.change
+
+    def amount(minor: int) -> Decimal:
+        return Money(amount_minor=minor, currency=change.currency).to_decimal()
+
     return {
         "preview_token": change.change_id,
         "plan": change.plan,
         "direction": change.direction,
-        "amount_due_minor": change.amount_due_minor,
+        "amount_due": amount(change.amount_due_minor),
         "currency": change.currency,
         "effective_at": change.effective_at,
-        "prorated_at": change.prorated_at,
         "valid_until": change.valid_until,
+        "lines": [{"description": line.description, "amount": amount(line.amount_minor)} for line in preview.lines],
+        "will_not_fit": [one.limit for one in preview.will_not_fit],
     }
 
 

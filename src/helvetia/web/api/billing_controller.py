@@ -3,17 +3,22 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import RedirectResponse, Response
 
+from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.costs.service import CostService
 from helvetia.kernel.clock import Clock
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.web.api.payment_controller import InvoiceId
 from helvetia.web.api.schemas.billing import (
     ConfigAnswer,
+    InvoiceDetailAnswer,
     InvoiceListAnswer,
     SubscriptionAnswer,
     UsageAnswer,
+    to_wire_invoice_detail,
     to_wire_invoices,
     to_wire_subscription,
     to_wire_usage,
@@ -26,7 +31,7 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 class BillingController:
-    """Reads our own ledger only: it answers while Stripe does not."""
+    """Reads our own ledger only (but for the PDF): it answers while Stripe does not."""
 
     def __init__(
         self,
@@ -35,12 +40,14 @@ class BillingController:
         subscriptions: SubscriptionService,
         costs: CostService,
         billing: BillingService,
+        payments: PaymentService,
     ) -> None:
         self._config = config
         self._clock = clock
         self._subscriptions = subscriptions
         self._costs = costs
         self._billing = billing
+        self._payments = payments
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: object) -> None:
@@ -49,12 +56,15 @@ class BillingController:
         add("subscription", self.get_subscription)
         add("usage", self.get_usage)
         add("invoices", self.list_invoices)
+        add("invoices/{invoice_id}", self.get_invoice)
+        add("invoices/{invoice_id}/pdf", self.get_pdf)
         add("config", self.get_config)
 
     async def get_subscription(self, caller: BillingReader) -> SubscriptionAnswer:
         """Plan, status, period and limits of the selected account."""
         record = await self._subscriptions.get_subscription(caller.account_id)
-        return to_wire_subscription(record, self._clock.now())
+        pending = await self._billing.pending_change(caller.account_id)
+        return to_wire_subscription(record, pending, self._clock.now())
 
     async def get_usage(self, caller: BillingReader) -> UsageAnswer:
         """What was used in the current period, what it costs, and the limits."""
@@ -63,6 +73,14 @@ class BillingController:
     async def list_invoices(self, caller: BillingReader, cursor: Cursor = None, limit: Limit = 20) -> InvoiceListAnswer:
         """Invoices, newest first."""
         return to_wire_invoices(await self._billing.get_invoices(caller.account_id, limit=limit, cursor=cursor))
+
+    async def get_invoice(self, caller: BillingReader, invoice_id: InvoiceId) -> InvoiceDetailAnswer:
+        """One invoice with its lines."""
+        return to_wire_invoice_detail(*await self._billing.get_invoice(caller.account_id, invoice_id))
+
+    async def get_pdf(self, caller: BillingReader, invoice_id: InvoiceId) -> Response:
+        """Leads (303) to the invoice's PDF at Stripe by a fresh link; the one thing here that asks Stripe."""
+        return RedirectResponse(await self._payments.pdf_address(caller.account_id, invoice_id), 303)
 
     async def get_config(self, _caller: BillingReader) -> ConfigAnswer:
         """Publishable key and currency."""

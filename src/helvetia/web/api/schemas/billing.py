@@ -1,9 +1,11 @@
 """Subscription, usage and invoices on the wire, with the mission's field names."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from helvetia.billing.model import InvoicePage, InvoiceRecord
+from helvetia.billing.model import InvoiceLineRecord, InvoicePage, InvoiceRecord
+from helvetia.billing.plan_change.model import PlanChangeRecord
 from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
 from helvetia.costs.model import CurrentUsage, UsageLine
 from helvetia.kernel.money import Money
@@ -21,8 +23,21 @@ class LimitsAnswer(WireAnswer):
     max_storage_gb: int | None
 
 
+class PendingChangeAnswer(WireAnswer):
+    """A change that is confirmed and has not come about: `scheduled` for `effectiveAt`, `pending` until the customer
+    pays, or `applying` while Stripe's answer is awaited. Until then plan and limits stay what they are.
+    """
+
+    plan: str
+    state: str
+    effective_at: WireInstant
+
+
 class SubscriptionAnswer(WireAnswer):
-    """The subscription of the selected account; one of `userId` and `organizationId` is null."""
+    """The subscription of the selected account; one of `userId` and `organizationId` is null.
+
+    `asOf` is when Stripe was last read; null where there is nothing to read.
+    """
 
     id: str
     user_id: str | None
@@ -38,6 +53,8 @@ class SubscriptionAnswer(WireAnswer):
     fee: WireDecimal
     currency: str
     limits: LimitsAnswer
+    pending_change: PendingChangeAnswer | None
+    as_of: WireInstant | None
 
 
 class UsageLineAnswer(WireAnswer):
@@ -88,6 +105,25 @@ class InvoiceAnswer(WireAnswer):
     paid_at: WireInstant | None
 
 
+class InvoiceLineAnswer(WireAnswer):
+    """One line: `quantity` in the sold unit, `unitPrice` per unit, `amount` as invoiced."""
+
+    description: str | None
+    quantity: WireDecimal | None
+    unit_price: WireDecimal | None
+    amount: WireDecimal
+    is_proration: bool
+    period_start: WireInstant
+    period_end: WireInstant
+
+
+class InvoiceDetailAnswer(InvoiceAnswer):
+    """An invoice with its lines."""
+
+    subtotal: WireDecimal
+    lines: list[InvoiceLineAnswer]
+
+
 class InvoiceListAnswer(WireAnswer):
     invoices: list[InvoiceAnswer]
     next_cursor: str | None
@@ -101,7 +137,9 @@ class ConfigAnswer(WireAnswer):
     is_sandbox: bool
 
 
-def to_wire_subscription(record: SubscriptionRecord, now: datetime) -> SubscriptionAnswer:
+def to_wire_subscription(
+    record: SubscriptionRecord, pending: PlanChangeRecord | None, now: datetime
+) -> SubscriptionAnswer:
     period = record.period_at(now)
     return SubscriptionAnswer(
         id=str(record.id),
@@ -117,7 +155,11 @@ def to_wire_subscription(record: SubscriptionRecord, now: datetime) -> Subscript
         ended_at=record.ended_at,
         fee=_amount(record.fee_minor, record.currency),
         currency=record.currency,
-        limits=_to_wire_limits(limits_of(record)),
+        limits=to_wire_limits(limits_of(record)),
+        pending_change=None
+        if pending is None
+        else PendingChangeAnswer(plan=pending.plan.value, state=pending.state.value, effective_at=pending.effective_at),
+        as_of=record.synced_at,
     )
 
 
@@ -137,6 +179,25 @@ def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
 def to_wire_invoices(page: InvoicePage) -> InvoiceListAnswer:
     return InvoiceListAnswer(
         invoices=[_to_wire_invoice(invoice) for invoice in page.invoices], next_cursor=page.next_cursor
+    )
+
+
+def to_wire_invoice_detail(invoice: InvoiceRecord, lines: Sequence[InvoiceLineRecord]) -> InvoiceDetailAnswer:
+    return InvoiceDetailAnswer(
+        **dict(_to_wire_invoice(invoice)),
+        subtotal=_amount(invoice.subtotal_minor, invoice.currency),
+        lines=[
+            InvoiceLineAnswer(
+                description=line.description,
+                quantity=line.quantity,
+                unit_price=None if line.unit_price_minor is None else line.unit_price_minor.scaleb(-2),
+                amount=_amount(line.amount_minor, invoice.currency),
+                is_proration=line.is_proration,
+                period_start=line.period_start,
+                period_end=line.period_end,
+            )
+            for line in lines
+        ],
     )
 
 
@@ -174,7 +235,7 @@ def _to_wire_invoice(invoice: InvoiceRecord) -> InvoiceAnswer:
     )
 
 
-def _to_wire_limits(limits: ResourceLimits) -> LimitsAnswer:
+def to_wire_limits(limits: ResourceLimits) -> LimitsAnswer:
     def known(value: int) -> int | None:
         return None if value == UNLIMITED else value
 
