@@ -81,7 +81,7 @@ class Server:
         """Return the ASGI application."""
         routes = [
             Route("/healthz", _healthz, methods=["GET"]),
-            *Site(self._store, self._kinds).routes(),
+            *Site(self._store, self._kinds, self._driver).routes(),
             Route("/{path:path}", self._answer, methods=METHODS),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)

@@ -18,6 +18,7 @@ from stripe_sandbox.wire.schema import Array, Choice, Integer, table
 
 KIND = Kind(name="account", label="account")
 _TAIL_LENGTH = 16
+_HINT_LENGTH = 4
 _MAX_RETRIES = 8
 _DUNNING = table(
     {
@@ -39,7 +40,7 @@ def open_account(store: Store, secret_key: str) -> str:
     account_id = "acct_" + random_text(_TAIL_LENGTH)
     store.run(
         "INSERT INTO accounts (id, key_hash, offset_s, body) VALUES (?,?,0,?)",
-        *(account_id, _hash(secret_key), json.dumps(_account(account_id))),
+        *(account_id, _hash(secret_key), json.dumps(_account(account_id) | {"_key_hint": secret_key[-_HINT_LENGTH:]})),
     )
     return account_id
 
