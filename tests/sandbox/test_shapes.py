@@ -39,6 +39,10 @@ NULLABLE = {
     " payment_method_options metadata setup_future_usage canceled_at cancellation_reason payment_details",
     "charge": "failure_code failure_message outcome payment_intent payment_method payment_method_details receipt_url"
     " customer balance_transaction",
+    "customer_balance_transaction": "description invoice credit_note metadata",
+    "invoiceitem": "parent pricing proration_details invoice net_amount tax_rates test_clock description discounts",
+    "subscription_schedule": "current_phase subscription released_subscription canceled_at completed_at released_at"
+    " metadata test_clock",
     "payment_method": "customer metadata card allow_redisplay",
     "event": "api_version request",
     "webhook_endpoint": "api_version application description",
@@ -50,6 +54,8 @@ FORBIDDEN = {
     "invoice": "subscription payment_intent charge paid tax",
     "line_item": "price plan proration subscription_item",
     "subscription_item": "livemode",
+    "balance_transaction": "livemode",
+    "refund": "livemode",
 }
 
 
@@ -87,12 +93,19 @@ def objects(world: World) -> dict[str, Any]:
     subscription = world.subscribe(customer)
     world.advance(clock, FEB_1 + 3600)
     invoice = v1.invoices.list({"status": "paid"}).data[0]
+    v1.customers.balance_transactions.create(customer, {"amount": -1, "currency": "usd"})
+    item = {"id": subscription.items.data[0].id, "quantity": 2}
+    v1.subscriptions.update(subscription.id, {"items": [item]})
     endpoint = v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/x", "enabled_events": ["never.sent"]})
     return {
         "account": v1.accounts.retrieve_current(),
         "billing.meter": v1.billing.meters.list().data[0],
         "charge": v1.charges.list().data[0],
         "customer": v1.customers.retrieve(customer),
+        "customer_balance_transaction": v1.customers.balance_transactions.list(customer).data[0],
+        "balance_transaction": v1.balance_transactions.list().data[0],
+        "invoiceitem": v1.invoice_items.list({"customer": customer}).data[0],
+        "subscription_schedule": v1.subscription_schedules.create({"from_subscription": subscription.id}),
         "event": v1.events.list({"type": "invoice.paid"}).data[0],
         "invoice": invoice,
         "invoice_payment": v1.invoice_payments.list({"invoice": invoice.id}).data[0],

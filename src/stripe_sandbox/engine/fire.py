@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.engine import meter_errors, renew, schedules, settle, timers
+from stripe_sandbox.engine import meter_errors, pausing, renew, schedules, settle, timers, trials
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
@@ -20,6 +20,9 @@ def fire(ctx: Context, timer: Timer) -> None:
 
 def _finalize(ctx: Context, invoice_id: str) -> None:
     invoice = finalize(ctx, invoice_id)
+    subscription = settle.owner(ctx, invoice)
+    if subscription is not None and pausing.gives_up(ctx, subscription, invoice):
+        return
     if invoice["collection_method"] == "charge_automatically":
         collect(ctx, invoice, Attempt())
 
@@ -53,8 +56,10 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "expire": _expire,
     "expire_checkout": _expire_checkout,
     meter_errors.TIMER: meter_errors.report,
+    pausing.TIMER: pausing.resume,
     pending.TIMER: pending.expire,
     schedules.EXPIRING_TIMER: schedules.warn,
     schedules.PHASE_TIMER: schedules.end_phase,
+    trials.TIMER: trials.will_end,
     "finalize": _finalize,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import invoice_items, lines, settle, timers
+from stripe_sandbox.engine import invoice_items, lines, pausing, settle, timers, trials
 from stripe_sandbox.engine.changes.prorate import DEBITS, debit
 from stripe_sandbox.engine.draft import Plan, new_draft
 from stripe_sandbox.engine.finalize import await_finalization
@@ -42,6 +42,8 @@ def cross_boundary(ctx: Context, subscription_id: str) -> None:
     boundary_at = min(item["current_period_end"] for item in items_of(ctx, subscription_id))
     if cancel_at is not None and cancel_at <= boundary_at:
         end_at_boundary(ctx, subscription, cancel_at)
+        return
+    if trials.stops_at_end(ctx, subscription, boundary_at):
         return
     invoice = renew(ctx, subscription, boundary_at)
     _schedule(ctx, ctx.get("subscription", subscription_id), invoice)
@@ -126,5 +128,5 @@ def _schedule(ctx: Context, subscription: Doc, invoice: Doc) -> None:
     if subscription["status"] == "unpaid":
         invoice["auto_advance"] = False
         ctx.write(invoice)
-    else:
+    elif not pausing.keeps_back(ctx, subscription, invoice):
         await_finalization(ctx, invoice)

@@ -38,7 +38,7 @@ _DETAILS = Hash(
         "proration_date": Integer(minimum=1),
         "resume_at": NotSimulated(),
         "start_date": NotSimulated(),
-        "trial_end": NotSimulated(),
+        "trial_end": Either(("now",), Integer(minimum=1)),
     }
 )
 _SCHEDULE_DETAILS = Hash(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from stripe_sandbox.clock import HOUR_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params, new_id
-from stripe_sandbox.engine import lines, timers
+from stripe_sandbox.engine import lines, timers, trials
 from stripe_sandbox.engine.changes.wanted import new_item, price_for
 from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
 from stripe_sandbox.engine.draft import Plan, new_draft
@@ -46,6 +46,8 @@ def open_subscription(
     if method:
         payment_method.check_owner(ctx, method, customer["id"], "default_payment_method")
     subscription = _new(ctx, customer, sent, prices[0]["currency"]) | {"schedule": schedule}
+    trial = trials.on(subscription["created"], trials.end_of(sent, subscription["created"]))
+    subscription |= trial
     _set_currency(ctx, customer, subscription["currency"])
     ctx.write(subscription)
     items = _add_items(ctx, subscription, sent["items"], prices)
@@ -53,12 +55,18 @@ def open_subscription(
     _note_cancellation(subscription)
     ctx.write(subscription)
     invoice = _first_draft(ctx, subscription, items)
+    if invoice is None:
+        subscription |= {name: value for name, value in trial.items() if name == "status"}
+        ctx.write(subscription)
     if invoice is not None and not until_draft:
         _settle_first(ctx, subscription, invoice, behavior)
     subscription = ctx.get("subscription", subscription["id"])
     subscription.pop("_new")
     arm_boundary(ctx, subscription)
-    return ctx.add(subscription, "customer.subscription.created"), invoice
+    shown = ctx.add(subscription, "customer.subscription.created")
+    if subscription["status"] == "trialing":
+        trials.announce(ctx, subscription)
+    return shown, invoice
 
 
 def _customer(ctx: Context, sent: Params) -> Doc:
@@ -124,7 +132,7 @@ def _note_cancellation(subscription: Doc) -> None:
 
 
 def _first_draft(ctx: Context, subscription: Doc, items: list[Doc]) -> Doc | None:
-    billed = _licensed_lines(ctx, items)
+    billed = _licensed_lines(ctx, items, free=subscription["status"] == "trialing")
     if not billed:
         return None
     now_s = subscription["created"]
@@ -138,7 +146,8 @@ def _first_draft(ctx: Context, subscription: Doc, items: list[Doc]) -> Doc | Non
 def _settle_first(ctx: Context, subscription: Doc, invoice: Doc, behavior: str) -> None:
     invoice = finalize(ctx, invoice["id"])
     if invoice["status"] == "paid":
-        ctx.write(ctx.get("subscription", subscription["id"]) | {"status": "active"})
+        status = "trialing" if subscription["trial_end"] else "active"
+        ctx.write(ctx.get("subscription", subscription["id"]) | {"status": status})
         return
     if behavior != "default_incomplete":
         _pay_first(ctx, invoice, behavior)
@@ -161,12 +170,14 @@ def _pay_first(ctx: Context, invoice: Doc, behavior: str) -> None:
         raise refusal
 
 
-def _licensed_lines(ctx: Context, items: list[Doc]) -> list[Doc]:
+def _licensed_lines(ctx: Context, items: list[Doc], *, free: bool) -> list[Doc]:
     found = []
     for item in items:
         price = ctx.get("price", item["price"])
         if not lines.is_metered(price):
-            found.append(lines.licensed_line(ctx, item, price))
+            line = lines.licensed_line(ctx, item, price)
+            product = ctx.find("product", price["product"]) or {}
+            found.append(trials.free_line(line, product.get("name", "")) if free else line)
             note_debit(ctx, item, found[-1])
     return found
 
@@ -224,7 +235,7 @@ def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:
         "test_clock": customer["test_clock"],
         "transfer_data": None,
         "trial_end": None,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_settings": sent.get("trial_settings") or {"end_behavior": {"missing_payment_method": "create_invoice"}},
         "trial_start": None,
         "_new": True,
     }

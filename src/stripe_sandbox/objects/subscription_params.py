@@ -45,6 +45,15 @@ _PAYMENT_SETTINGS = Hash(
         "save_default_payment_method": Choice(words=("off", "on_subscription")),
     }
 )
+_TRIAL_SETTINGS = Hash(
+    fields={
+        "end_behavior": Hash(
+            fields={"missing_payment_method": Choice(words=("cancel", "create_invoice", "pause"))},
+            required=("missing_payment_method",),
+        )
+    },
+    required=("end_behavior",),
+)
 _DISABLED = Hash(fields={"enabled": NotSimulated(("false",)), "liability": NotSimulated()})
 _REFUSED = (
     "add_invoice_items",
@@ -59,8 +68,6 @@ _REFUSED = (
     "on_behalf_of",
     "pending_invoice_item_interval",
     "transfer_data",
-    "trial_end",
-    "trial_settings",
 )
 ITEM_FIELDS: dict[str, Type] = {
     "billing_thresholds": NotSimulated(("",)),
@@ -84,6 +91,8 @@ SHARED: dict[str, Type] = {
     "payment_behavior": Choice(words=PAYMENT_BEHAVIORS),
     "payment_settings": _PAYMENT_SETTINGS,
     "proration_behavior": Choice(words=("always_invoice", "create_prorations", "none")),
+    "trial_end": Either(("now",), Integer(minimum=1)),
+    "trial_settings": _TRIAL_SETTINGS,
 }
 _BILLING_MODE = Hash(
     fields={
@@ -100,7 +109,7 @@ _ONLY_AT_CREATION: Mapping[str, Type] = {
     "customer": Text(),
     "items": Array(Hash(fields=ITEM_FIELDS), MAX_ITEMS),
     "trial_from_plan": NotSimulated(("false",)),
-    "trial_period_days": NotSimulated(),
+    "trial_period_days": Integer(minimum=1, maximum=730),
 }
 CREATE = table({**SHARED, **_ONLY_AT_CREATION})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params
-from stripe_sandbox.engine import schedules
+from stripe_sandbox.engine import pausing, schedules, trials
 from stripe_sandbox.engine.changes.apply import carry_out
 from stripe_sandbox.engine.changes.plan import Request
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, items_of
@@ -25,7 +25,14 @@ UPDATE = table(
         "billing_cycle_anchor": Hash(fields={"type": Choice(words=("now", "unchanged"))}, required=("type",)),
         "cancellation_details": CANCELLATION,
         "items": Array(ITEM, MAX_ITEMS),
-        "pause_collection": NotSimulated(("",)),
+        "pause_collection": Hash(
+            fields={
+                "behavior": Choice(words=("keep_as_draft", "mark_uncollectible", "void")),
+                "resumes_at": Integer(minimum=1),
+            },
+            required=("behavior",),
+            clearable=True,
+        ),
         "proration_date": Integer(minimum=1),
         "trial_from_plan": NotSimulated(("false",)),
     }
@@ -63,6 +70,7 @@ def carry_out_update(ctx: Context, subscription: Doc, sent: Params, *, until_dra
     _apply_plain(ctx, subscription, sent)
     _apply_cancellation(ctx, subscription, sent)
     ctx.write(subscription)
+    _apply_trial(ctx, subscription, sent)
     invoice = None
     if _touches_items(sent):
         request = _request(ctx, subscription, sent, until_draft=until_draft)
@@ -74,6 +82,17 @@ def carry_out_update(ctx: Context, subscription: Doc, sent: Params, *, until_dra
     return invoice
 
 
+def _apply_trial(ctx: Context, subscription: Doc, sent: Params) -> None:
+    if "trial_end" not in sent:
+        return
+    end_at = trials.end_of(sent, ctx.now(subscription["test_clock"]))
+    if end_at is not None:
+        trials.extend(ctx, subscription, end_at)
+    elif subscription["status"] != "trialing":
+        message = "The subscription is not in a trial."
+        raise BadRequest(message, code="status_transition_invalid", param="trial_end")
+
+
 def change_items(ctx: Context, subscription: Doc, sent: Params) -> None:
     """Change the items of a subscription on behalf of the endpoints of single items."""
     before = ctx.shown(subscription)
@@ -83,7 +102,11 @@ def change_items(ctx: Context, subscription: Doc, sent: Params) -> None:
 
 
 def _touches_items(sent: Params) -> bool:
-    return bool(sent.get("items")) or (sent.get("billing_cycle_anchor") or {}).get("type") == "now"
+    return bool(sent.get("items")) or _resets(sent)
+
+
+def _resets(sent: Params) -> bool:
+    return (sent.get("billing_cycle_anchor") or {}).get("type") == "now" or sent.get("trial_end") == "now"
 
 
 def _request(ctx: Context, subscription: Doc, sent: Params, *, until_draft: bool) -> Request:
@@ -101,7 +124,7 @@ def _request(ctx: Context, subscription: Doc, sent: Params, *, until_draft: bool
         items=sent.get("items") or [],
         behavior=behavior,
         at_s=at_s,
-        resets=(sent.get("billing_cycle_anchor") or {}).get("type") == "now",
+        resets=_resets(sent),
         until_draft=until_draft,
         payment=sent.get("payment_behavior", "allow_incomplete"),
     )
@@ -145,6 +168,10 @@ def _apply_plain(ctx: Context, subscription: Doc, sent: Params) -> None:
     if method:
         payment_method.check_owner(ctx, method, subscription["customer"], "default_payment_method")
     subscription |= {name: sent[name] for name in ("default_payment_method", "description") if name in sent}
+    if "pause_collection" in sent:
+        pausing.set_collection(ctx, subscription, sent["pause_collection"])
+    if sent.get("trial_settings"):
+        subscription["trial_settings"] = sent["trial_settings"]
     if "metadata" in sent:
         subscription["metadata"] = merge_metadata(subscription["metadata"], sent["metadata"])
     for name in ("payment_settings", "cancellation_details"):

@@ -49,8 +49,11 @@ def apply_change(ctx: Context, subscription: Doc, change: Change) -> None:
     for item in change.items:
         ctx.write(item)
     if change.anchor is not None:
-        subscription["billing_cycle_anchor"] = change.anchor
-        ctx.write(ctx.get("subscription", subscription["id"]) | {"billing_cycle_anchor": change.anchor})
+        fields: Doc = {"billing_cycle_anchor": change.anchor}
+        if subscription["status"] == "trialing":
+            fields |= {"status": "active", "trial_end": change.anchor}
+        subscription |= fields
+        ctx.write(ctx.get("subscription", subscription["id"]) | fields)
 
 
 def _draft(ctx: Context, subscription: Doc, change: Change, started_at: int) -> Doc | None:

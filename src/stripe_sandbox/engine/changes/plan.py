@@ -190,7 +190,9 @@ class _Planner:
         return self._keep(charge)
 
     def _bill_usage(self, item: Doc, price: Doc) -> None:
-        """Flexible billing: usage is priced at the price in force when it happened."""
+        """Flexible billing: usage is priced at the price in force when it happened; in a trial it is free."""
+        if self._subscription["status"] == "trialing":
+            return
         line = lines.metered_line(self._ctx, item, price, lines.usage_period(item, self._request.at_s))
         if not Decimal(line["quantity_decimal"]):
             return
