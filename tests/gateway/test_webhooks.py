@@ -9,16 +9,20 @@ import pytest
 
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
+from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
 from helvetia.kernel.status import SubscriptionStatus
+from helvetia.meter_reports.model import ReportState
 from helvetia.metering import store as metering
 from helvetia.observability.metrics import PLAN_PROBLEMS
 from helvetia.stripe_gateway.client import StripeClientGateway
+from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.stripe_gateway.errors import StripeUnavailable
 from helvetia.stripe_gateway.model import PriceBook
 from helvetia.subscriptions import store as subscription_store
 from support.billing_house import BillingHouse
+from support.sandbox_process import free_port
 from support.stripe_world import StripeWorld
-from support.webhook_house import MISSIONS_FIVE, WebhookHouse, all_events, subscribed_house, webhook_house
+from support.webhook_house import MISSIONS_FIVE, SECRET, WebhookHouse, all_events, subscribed_house, webhook_house
 
 START = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
 APRIL = datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
@@ -346,3 +350,58 @@ async def test_error_report_that_stripe_forgot_is_settled(quiet: WebhookHouse) -
     assert await quiet.service.dispatch() == 1
     await quiet.service.sync_customer_job("")
     assert await quiet.waiting_count() == 0
+
+
+async def test_w13_refused_usage_told_by_a_thin_event_is_rejected_and_reported_again(
+    house: BillingHouse,
+    gateway: StripeClientGateway,
+    world: StripeWorld,
+    price_book: PriceBook,
+    sandbox_url: str,
+    secret_key: str,
+) -> None:
+    account_id = await house.new_account()
+    await house.billing.create_subscription(account_id, SubscriptionPlan.PRO, "pm_card_visa")
+    await house.add_closed_usage(account_id, UsageMetric.COMPUTE_HOURS, NS_PER_HOUR, house.clock.now())
+    await house.reports.queue(account_id)
+    await house.reports.send_due()
+    async with house.database.transaction() as tx:
+        await tx.execute("UPDATE meter_reports SET identifier = 'hv_lost' WHERE account_id = %s", (account_id,))
+    port = free_port()
+    secret = await make_thin_destination(sandbox_url, secret_key, port)
+    async with webhook_house(house, gateway, secrets=(SECRET, secret), port=port) as served:
+        payload = {"stripe_customer_id": "cus_nobody", "value": "1"}
+        name = price_book.meters[UsageMetric.COMPUTE_HOURS].event_name
+        await world.v1.billing.meter_events.create_async(
+            {"event_name": name, "payload": payload, "identifier": "hv_lost"}
+        )
+        await post(f"{sandbox_url}/_sandbox/clock/advance", secret_key, data={"seconds": "10"})
+        await served.settle(1)
+        [kept] = await served.kept()
+    assert kept[1:5] == ("v1.billing.meter.error_report_triggered", "", "webhook", "synced")
+    [report] = await house.all_reports(account_id)
+    assert report.state is ReportState.REJECTED
+    assert "meter_event_customer_not_found" in (report.last_error or "")
+    house.clock.wall_shift += timedelta(hours=2)  # type: ignore[attr-defined]
+    assert await house.reports.queue(account_id) == 1
+
+
+async def make_thin_destination(sandbox_url: str, secret_key: str, port: int) -> str:
+    """The secret that its notices are signed with."""
+    wanted = {
+        "name": "meter errors",
+        "type": "webhook_endpoint",
+        "event_payload": "thin",
+        "enabled_events": ["v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found"],
+        "webhook_endpoint": {"url": f"http://127.0.0.1:{port}/api/v1/webhooks/stripe"},
+        "include": ["webhook_endpoint.signing_secret"],
+    }
+    made = await post(f"{sandbox_url}/v2/core/event_destinations", secret_key, json=wanted)
+    return str(made["webhook_endpoint"]["signing_secret"])
+
+
+async def post(url: str, secret_key: str, **content: Any) -> Any:
+    headers = {"Authorization": f"Bearer {secret_key}", "Stripe-Version": API_VERSION}
+    async with aiohttp.ClientSession(headers=headers) as session, session.post(url, **content) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.json()

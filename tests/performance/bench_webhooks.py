@@ -1,0 +1,199 @@
+"""How fast a webhook is on disk and answered: open-loop 200/s, and closed-loop beside a bare handler.
+
+The bare one only checks the signature and inserts. Both serve the same events, each in a process of its own; the load
+generator shares their cores.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import psycopg
+import uvicorn
+from fastapi import FastAPI
+from psycopg_pool import AsyncConnectionPool
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from helvetia.kernel.clock import SystemClock
+from helvetia.settings import SANDBOX_WEBHOOK_SECRET, Settings
+from helvetia.webhooks.verify_signature import sign, verify_signature
+from helvetia.wiring.controllers import WebProvider
+from helvetia.wiring.data import DataDirectory
+from helvetia.wiring.house import build_container
+from support.databases import cloned_database, running_server
+from support.sandbox_process import answers, free_port
+
+WHAT = "webhook acceptance, durable"
+OPEN_RATE_PER_S = 200
+OPEN_S = 4.0
+CLOSED_CONNECTIONS = 16
+CLOSED_S = 2.5
+PATH = "/api/v1/webhooks/stripe"
+CLOCK = SystemClock()
+
+
+def make_event(number: int) -> bytes:
+    """About the size of a subscription event."""
+    subject = {"id": f"sub_{number}", "object": "subscription", "customer": f"cus_{number % 500}", "filler": "x" * 3000}
+    event = {"id": f"evt_{uuid4().hex}", "object": "event", "type": "customer.subscription.updated", "livemode": False}
+    return json.dumps({**event, "created": 1_773_137_843, "data": {"object": subject}}).encode()
+
+
+def serve_house(database_url: str, port: int) -> None:
+    """The product's own application, as wiring builds it."""
+
+    async def run() -> None:
+        settings = Settings.load(_env_file=None, database_url=SecretStr(database_url), container_host="process")
+        container = build_container(settings, CLOCK, DataDirectory(Path(tempfile.gettempdir())), WebProvider())
+        await serve(await container.get(FastAPI), port)
+
+    uvicorn_run(run)
+
+
+def serve_bare(database_url: str, port: int) -> None:
+    """Signature and insert, nothing around it."""
+
+    async def run() -> None:
+        pool = AsyncConnectionPool(database_url, min_size=4, max_size=10, open=False)
+        await pool.open()
+
+        async def receive(request: Request) -> Response:
+            body = await request.body()
+            signatures = request.headers.getlist("Stripe-Signature")
+            verify_signature(body, signatures, [SANDBOX_WEBHOOK_SECRET], wall=CLOCK.wall(), tolerance_s=300)
+            event = json.loads(body)
+            async with pool.connection() as connection:
+                await connection.execute(
+                    "INSERT INTO bare_events (event_id, body) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                    (event["id"], body),
+                )
+            return JSONResponse({"received": True})
+
+        async def health(_: Request) -> Response:
+            return JSONResponse({})
+
+        routes = [Route(PATH, receive, methods=["POST"]), Route("/healthz", health)]
+        await serve(Starlette(routes=routes), port)
+
+    uvicorn_run(run)
+
+
+def uvicorn_run(run: Callable[[], Awaitable[None]]) -> None:
+    import uvloop
+
+    uvloop.run(run())  # type: ignore[arg-type]
+
+
+async def serve(app: Any, port: int) -> None:
+    await uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False, lifespan="off")).serve()
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> None:
+    headers = {"Stripe-Signature": sign(body, SANDBOX_WEBHOOK_SECRET, CLOCK.wall())}
+    async with session.post(url, data=body, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+
+
+async def open_loop(url: str) -> list[float]:
+    """Milliseconds from the instant a request was due to its answer."""
+    took_ms: list[float] = []
+    connector = aiohttp.TCPConnector(limit=64)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+        began_s = CLOCK.monotonic() + 0.05
+
+        async def send(number: int) -> None:
+            due_s = began_s + number / OPEN_RATE_PER_S
+            body = make_event(number)
+            await asyncio.sleep(due_s - CLOCK.monotonic())
+            await post(session, url, body)
+            took_ms.append((CLOCK.monotonic() - due_s) * 1000)
+
+        for number in range(int(OPEN_RATE_PER_S * OPEN_S)):
+            group.create_task(send(number))
+    return took_ms
+
+
+async def closed_loop(url: str) -> float:
+    """Answers a second at a fixed number of connections."""
+    count = 0
+    until_s = CLOCK.monotonic() + CLOSED_S
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        nonlocal count
+        while CLOCK.monotonic() < until_s:
+            await post(session, url, make_event(count))
+            count += 1
+
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        for _ in range(CLOSED_CONNECTIONS):
+            group.create_task(client(session))
+    return count / CLOSED_S
+
+
+async def run() -> dict[str, object]:
+    """The figures; the database flushes every commit to disk."""
+    with running_server() as server_url, cloned_database(server_url) as database_url:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = on")
+            connection.execute("SELECT pg_reload_conf()")
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE bare_events (event_id text PRIMARY KEY, body bytea NOT NULL)")
+        return await measure(database_url)
+
+
+async def measure(database_url: str) -> dict[str, object]:
+    context = multiprocessing.get_context("spawn")
+    ports = {"house": free_port(), "bare": free_port()}
+    servers = [
+        context.Process(target=serve_house, args=(database_url, ports["house"])),
+        context.Process(target=serve_bare, args=(database_url, ports["bare"])),
+    ]
+    try:
+        for server in servers:
+            server.start()
+        for port in ports.values():
+            while not await asyncio.to_thread(answers, f"http://127.0.0.1:{port}/healthz"):
+                assert all(server.is_alive() for server in servers), "a server ended by itself"
+                await asyncio.sleep(0.05)
+        urls = {name: f"http://127.0.0.1:{port}{PATH}" for name, port in ports.items()}
+        for url in urls.values():
+            await warm_up(url)
+        latencies_ms = await open_loop(urls["house"])
+        rates = {name: await closed_loop(url) for name, url in urls.items()}
+    finally:
+        for server in servers:
+            server.terminate()
+            server.join(10)
+    cuts = quantiles(latencies_ms, n=100)
+    return {
+        "open_loop_rate_per_s": OPEN_RATE_PER_S,
+        "open_loop_p50_ms": round(cuts[49], 2),
+        "open_loop_p99_ms": round(cuts[98], 2),
+        "closed_loop_connections": CLOSED_CONNECTIONS,
+        "closed_loop_per_s": round(rates["house"]),
+        "bare_per_s": round(rates["bare"]),
+        "ratio": round(rates["house"] / rates["bare"], 2),
+        "cores": os.cpu_count(),
+    }
+
+
+async def warm_up(url: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        for number in range(50):
+            await post(session, url, make_event(number))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(run()), indent=2))
