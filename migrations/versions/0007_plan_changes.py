@@ -1,4 +1,4 @@
-"""Plan changes as previewed and done, cancellations under way, the choice of FREE, and what was read of payments."""
+"""Plan changes as previewed and done, cancellations under way, and what was last read of payments."""
 
 from alembic import op
 
@@ -48,7 +48,6 @@ CREATE TABLE IF NOT EXISTS cancellations (
     PRIMARY KEY (account_id, stripe_subscription_id)
 );
 CREATE INDEX IF NOT EXISTS cancellations_open ON cancellations (requested_at) WHERE finished_at IS NULL;
-ALTER TABLE subscriptions ADD COLUMN IF NOT EXISTS free_chosen_at timestamptz;
 CREATE TABLE IF NOT EXISTS stripe_readings (
     account_id uuid NOT NULL REFERENCES accounts,
     kind text NOT NULL CHECK (kind IN ('payments', 'payment_methods')),

@@ -144,3 +144,20 @@ def test_tax_switch_asks_for_address_and_tax_id() -> None:
     assert with_tax["customer_update"] == {"address": "auto", "name": "auto"}
     assert not {"automatic_tax", "tax_id_collection", "customer_update"} & set(without)
     assert without["line_items"] == [{"price": "price_1", "quantity": 1}, {"price": "price_2"}]
+
+
+async def test_card_of_the_subscription_becomes_the_customers(house: BillingHouse, world: StripeWorld) -> None:
+    account_id = await house.new_account()
+    record = await house.billing.create_subscription(account_id, STARTER, "pm_card_visa")
+    customer_id = await house.billing.get_or_create_customer(account_id)
+    assert not await house.billing.adopt_card(account_id)
+    card = await world.v1.payment_methods.attach_async("pm_card_mastercard", {"customer": customer_id})
+    assert record.stripe_subscription_id is not None
+    await world.v1.subscriptions.update_async(record.stripe_subscription_id, {"default_payment_method": card.id})
+    assert await house.billing.adopt_card(account_id)
+    customer = await world.v1.customers.retrieve_async(customer_id)
+    assert customer.invoice_settings is not None
+    assert customer.invoice_settings.default_payment_method == card.id
+    live = await house.billing.get_subscription(account_id)
+    assert live is not None
+    assert live.default_payment_method_id is None

@@ -219,17 +219,12 @@ async def test_change_to_free_is_an_end_with_the_choice_recorded(house: BillingH
     planned = await change(house, account_id, FREE)
     assert (planned.change.direction, planned.change.effective_at) == (Direction.END, APRIL)
     assert (await house.subscriptions.get_subscription(account_id)).cancel_at == APRIL
-    assert await free_chosen(house, account_id)
+    pending = await house.billing.pending_change(account_id)
+    assert pending is not None
+    assert (pending.plan, pending.state) == (FREE, ChangeState.SCHEDULED)
     await house.billing.resume_subscription(account_id, actor=ACTOR)
-    assert not await free_chosen(house, account_id)
-
-
-async def free_chosen(house: BillingHouse, account_id: AccountId) -> bool:
-    async with house.database.transaction() as tx:
-        cursor = await tx.execute("SELECT free_chosen_at FROM subscriptions WHERE account_id = %s", (account_id,))
-        row = await cursor.fetchone()
-    assert row is not None
-    return row[0] is not None
+    assert await house.billing.pending_change(account_id) is None
+    assert (await house.subscriptions.get_subscription(account_id)).cancel_at is None
 
 
 async def test_preview_says_what_will_not_fit(house: BillingHouse) -> None:

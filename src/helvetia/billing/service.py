@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 
 from helvetia.billing import store
+from helvetia.billing.adopt_card import adopt_card
 from helvetia.billing.create_subscription import SubscribeParts, SubscribeWish, create_subscription
 from helvetia.billing.errors import AlreadySubscribed, PlanNotSold
 from helvetia.billing.get_or_create_customer import get_or_create_customer
@@ -173,7 +174,7 @@ class BillingService:
         """
         if now:
             return await cancel_now(self._parts, account_id, actor=actor)
-        return await cancel_at_period_end(self._parts, account_id, chooses_free=False, actor=actor)
+        return await cancel_at_period_end(self._parts, account_id, actor=actor)
 
     async def resume_subscription(self, account_id: AccountId, *, actor: str) -> SubscriptionRecord:
         """Take back a planned end or a scheduled smaller plan.
@@ -218,6 +219,10 @@ class BillingService:
         """
         check_reportable(event)
         await self._gateway.send_meter_event(event)
+
+    async def adopt_card(self, account_id: AccountId) -> bool:
+        """Make a card that is found on the subscription the customer's; says whether there was one."""
+        return await adopt_card(self._parts, account_id)
 
     async def mirror_invoices(self, account_id: AccountId) -> int:
         """Copy the account's invoices from Stripe; says how many were new or had changed."""

@@ -2,13 +2,14 @@
 
 import uvloop
 
+from helvetia.billing.open_portal import ensure_portal_configuration
 from helvetia.settings import PRICE_VARIABLES, Settings
 from helvetia.stripe_gateway.catalog import set_up_catalog
 from helvetia.wiring.stripe import open_gateway
 
 
 def setup_stripe() -> int:
-    """Create the products, prices and meters at Stripe, and print the seven price variables.
+    """Create products, prices, meters and the portal's configuration at Stripe, and print the price variables.
 
     Found by lookup key, so running it again creates nothing and prints the same. Needs STRIPE_SECRET_KEY; without it,
     the sandbox that runs on SANDBOX_PORT is set up.
@@ -24,4 +25,5 @@ def setup_stripe() -> int:
 
 async def _set_up(settings: Settings) -> dict[str, str]:
     async with open_gateway(settings) as gateway:
+        await ensure_portal_configuration(gateway, f"{settings.public_base_url.rstrip('/')}/billing")
         return await set_up_catalog(gateway)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -228,16 +227,3 @@ async def count_services(tx: Transaction, account_id: AccountId) -> int:
         )
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-async def reserved(tx: Transaction, account_id: AccountId) -> tuple[int, int, Decimal]:
-    """Services that are not deleted, and the memory (MB) and cores that those wished to run reserve, all replicas."""
-    row = await (
-        await tx.execute(
-            """SELECT count(*), coalesce(sum(memory_mb * replicas) FILTER (WHERE wish = 'running'), 0),
-                   coalesce(sum(cpu_cores * replicas) FILTER (WHERE wish = 'running'), 0)
-               FROM services WHERE account_id = %s AND deleted_at IS NULL""",
-            (account_id,),
-        )
-    ).fetchone()
-    return (0, 0, Decimal(0)) if row is None else (int(row[0]), int(row[1]), Decimal(row[2]))

@@ -7,7 +7,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.store import value_at_stripe
 from helvetia.metering.store import totals
-from helvetia.metering.store_held import storage_held_bytes
+from helvetia.metering.store_storage import storage_held_bytes
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions import store as subscriptions
 

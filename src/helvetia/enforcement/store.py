@@ -23,7 +23,11 @@ from helvetia.metering.store_storage import storage_held_bytes
 # Facts about payments count only for the subscription and the status they were read with.
 _FACTS = """
 SELECT s.account_id, s.plan, s.status, s.stripe_customer_id, s.stripe_subscription_id, s.stripe_status, s.ended_at,
-       m.known_until, e.free_chosen_at,
+       m.known_until,
+       CASE WHEN s.status = 'CANCELED' AND EXISTS (
+           SELECT FROM plan_changes p WHERE p.account_id = s.account_id
+               AND p.stripe_subscription_id = s.stripe_subscription_id AND p.direction = 'end' AND p.state = 'scheduled'
+       ) THEN greatest(e.free_chosen_at, s.ended_at) ELSE e.free_chosen_at END AS free_chosen_at,
        f.stripe_subscription_id AS failed_subscription_id, f.failed_invoice_id, f.first_failed_at, f.ended_by_failure,
        f.read_at, o.overrides, coalesce(c.service_count, 0) AS service_count, coalesce(h.held_count, 0) AS held_count
 FROM subscriptions s

@@ -87,6 +87,7 @@ async def _finish(parts: CancelParts, wanted: Cancellation) -> None:
     at = parts.clock.now()
     async with parts.database.transaction() as tx:
         await cancellations.finish_cancellation(tx, wanted, at)
+        await store.turn_holds_over(tx, wanted.account_id, placed_by=ACTOR, at=at)
         detail = {"subscription": wanted.stripe_subscription_id, "requested_by": wanted.requested_by}
         await record(
             tx, account_id=wanted.account_id, actor=ACTOR, action="billing.cancelled_now", detail=detail, at=at
@@ -94,15 +95,18 @@ async def _finish(parts: CancelParts, wanted: Cancellation) -> None:
 
 
 async def _hold_services(parts: CancelParts, wanted: Cancellation) -> None:
-    """Nothing of the account runs any more; what its owner wishes stays written."""
+    """Nothing of the account runs any more; what its owner wishes stays written.
+
+    By the operator's cause, because the payment's would be lifted: the account is still paid.
+    """
     async with parts.database.transaction() as tx:
         await lock_account(tx, wanted.account_id)
         for service in await containers.list_services(tx, wanted.account_id, after=None, limit=SERVICES_MAX):
-            if HoldCause.PAYMENT not in service.holds:
+            if HoldCause.OPERATOR not in service.holds:
                 await containers.place_hold(
                     tx,
                     service,
-                    HoldCause.PAYMENT,
+                    HoldCause.OPERATOR,
                     reason="The subscription is being ended at your request.",
                     placed_by=ACTOR,
                     at=parts.clock.now(),

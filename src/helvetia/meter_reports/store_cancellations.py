@@ -20,3 +20,17 @@ async def last_finish_at(tx: Transaction, account_id: AccountId) -> datetime | N
     cursor = await tx.execute("SELECT max(finished_ns) FROM container_runs WHERE account_id = %s", (account_id,))
     row = await cursor.fetchone()
     return None if row is None or row[0] is None else from_ns(row[0])
+
+
+async def turn_holds_over(tx: Transaction, account_id: AccountId, *, placed_by: str, at: datetime) -> None:
+    """The holds of this placer become holds for payment, which end when the account subscribes or chooses FREE."""
+    await tx.execute(
+        """WITH lifted AS (
+               DELETE FROM service_holds WHERE account_id = %(account_id)s AND cause = 'operator'
+                   AND placed_by = %(placed_by)s RETURNING account_id, service_id
+           )
+           INSERT INTO service_holds (account_id, service_id, cause, reason, placed_by, placed_at)
+           SELECT account_id, service_id, 'payment', 'The subscription has ended.', %(placed_by)s, %(at)s FROM lifted
+           ON CONFLICT DO NOTHING""",
+        {"account_id": account_id, "placed_by": placed_by, "at": at},
+    )

@@ -74,6 +74,7 @@ async def handle_events(parts: HandleParts, customer_id: str) -> int:
     if not waiting:
         return 0
     await parts.subscriptions.sync_subscription(account_id)
+    await parts.billing.adopt_card(account_id)
     await parts.billing.mirror_invoices(account_id)
     async with parts.database.transaction() as tx:
         return await _stamp(tx, parts.clock, account_id, waiting)

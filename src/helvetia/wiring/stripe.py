@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from helvetia.settings import Settings
+from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.client import StripeClientGateway
-from helvetia.stripe_gateway.model import StripeGateway
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[StripeGateway]:
+async def open_gateway(settings: Settings) -> AsyncIterator[StripeActions]:
     """The gateway of these settings, closed when the block ends."""
     gateway = StripeClientGateway(settings.secret_key.get_secret_value(), api_base=settings.api_base)
     try:

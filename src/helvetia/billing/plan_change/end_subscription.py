@@ -4,8 +4,6 @@ An end now never touches Stripe here: it is written down, and `meter_reports.fin
 before it ends the subscription. A scheduled downgrade is dropped first. Every step is safe to repeat.
 """
 
-from datetime import datetime
-
 from helvetia.audit import record
 from helvetia.billing.errors import NothingToResume
 from helvetia.billing.parts import BillingParts, nothing_charged, one_at_a_time
@@ -16,10 +14,8 @@ from helvetia.kernel.identity import AccountId
 from helvetia.subscriptions.model import SubscriptionRecord
 
 
-async def cancel_at_period_end(
-    parts: BillingParts, account_id: AccountId, *, chooses_free: bool, actor: str
-) -> SubscriptionRecord:
-    """Plan the end; what was chosen for afterwards is recorded.
+async def cancel_at_period_end(parts: BillingParts, account_id: AccountId, *, actor: str) -> SubscriptionRecord:
+    """Plan the end; a choice of FREE for afterwards is dropped.
 
     Raises:
         NotSubscribed, CancellationUnderWay, CheckoutBusy, NothingCharged
@@ -30,7 +26,7 @@ async def cancel_at_period_end(
             await release_schedule(parts, account_id, live)
             await parts.gateway.set_cancel_at_period_end(live.subscription_id, wanted=True)
             found = (await parts.subscriptions.sync_subscription(account_id)).record
-    await _remember(parts, account_id, actor, "billing.cancel_planned", parts.clock.now() if chooses_free else None)
+    await _remember(parts, account_id, actor, "billing.cancel_planned")
     return found
 
 
@@ -51,7 +47,6 @@ async def cancel_now(parts: BillingParts, account_id: AccountId, *, actor: str) 
     at = parts.clock.now()
     async with parts.database.transaction() as tx:
         await store.insert_cancellation(tx, account_id, live.subscription_id, requested_by=actor, at=at)
-        await store.choose_free(tx, account_id, None)
         await record(tx, account_id=account_id, actor=actor, action="billing.cancel_now_asked", at=at)
         await parts.queue.defer(
             tx, "meter_reports.finish_cancellation", key=str(account_id), account_id=str(account_id)
@@ -74,15 +69,12 @@ async def resume(parts: BillingParts, account_id: AccountId, *, actor: str) -> S
             if live.cancel_at is not None:
                 await parts.gateway.set_cancel_at_period_end(live.subscription_id, wanted=False)
             found = (await parts.subscriptions.sync_subscription(account_id)).record
-    await _remember(parts, account_id, actor, "billing.resumed", None)
+    await _remember(parts, account_id, actor, "billing.resumed")
     return found
 
 
-async def _remember(
-    parts: BillingParts, account_id: AccountId, actor: str, action: str, free_at: datetime | None
-) -> None:
+async def _remember(parts: BillingParts, account_id: AccountId, actor: str, action: str) -> None:
     at = parts.clock.now()
     async with parts.database.transaction() as tx:
         await store.undo_scheduled(tx, account_id, at)
-        await store.choose_free(tx, account_id, free_at)
         await record(tx, account_id=account_id, actor=actor, action=action, at=at)

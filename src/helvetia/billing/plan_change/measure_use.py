@@ -2,11 +2,11 @@
 
 from helvetia.billing.parts import BillingParts
 from helvetia.billing.plan_change.model import AccountUse
-from helvetia.containers.store_reserved import reserved
+from helvetia.containers.store_holds import reserved
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.store import totals
-from helvetia.metering.store_held import storage_held_bytes
+from helvetia.metering.store_storage import storage_held_bytes
 from helvetia.subscriptions import store as subscriptions
 
 

@@ -25,7 +25,6 @@ async def schedule_change(parts: BillingParts, change: PlanChangeRecord, live: S
     async with parts.database.transaction() as tx:
         await store.undo_scheduled(tx, change.account_id, at)
         await store.settle_change(tx, change, ChangeState.SCHEDULED, invoice_id=None, at=at)
-        await store.choose_free(tx, change.account_id, at if change.direction is Direction.END else None)
         found = await store.find_change(tx, change.account_id, change.change_id)
     return ChangeOutcome(change=found or change, charged_minor=0, confirm_url=None)
 

@@ -1,4 +1,7 @@
-"""All SQL of plan changes, cancellations and the choice of FREE."""
+"""All SQL of plan changes and cancellations.
+
+A scheduled change to FREE is the record of that choice: enforcement reads it when the subscription has ended.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -100,11 +103,6 @@ async def undo_scheduled(tx: Transaction, account_id: AccountId, at: datetime) -
         " WHERE account_id = %s AND state = 'scheduled' AND effective_at > %s",
         (at, account_id, at),
     )
-
-
-async def choose_free(tx: Transaction, account_id: AccountId, at: datetime | None) -> None:
-    """Remember that the account wants to go on as FREE after its subscription; None takes it back."""
-    await tx.execute("UPDATE subscriptions SET free_chosen_at = %s WHERE account_id = %s", (at, account_id))
 
 
 async def insert_cancellation(
