@@ -234,6 +234,47 @@ def test_only_metered_session_needs_no_card_when_told_so(world: World, sandbox: 
     assert world.client.v1.subscriptions.list().data[0].status == "active"
 
 
+def one_time(world: World) -> list[dict[str, Any]]:
+    product = world.client.v1.products.create({"name": "Setup fee"}).id
+    price = world.client.v1.prices.create({"currency": "usd", "product": product, "unit_amount": 1500}).id
+    return [{"price": price, "quantity": 2}]
+
+
+def test_payment_mode_pays_by_an_intent(world: World, sandbox: Sandbox) -> None:
+    lines = one_time(world)
+    data = {"metadata": {"order": "7"}}
+    session = open_session(world, mode="payment", line_items=lines, subscription_data=None, payment_intent_data=data)
+    assert (session.amount_total, session.customer_creation) == (3000, "if_required")
+    page = browser(sandbox, session)
+    assert page.pay("4000 0000 0000 0341").status_code == 402
+    assert page.pay("4000 0000 0000 3220").headers["Location"].endswith("/authenticate")
+    assert page.post({"answer": "authorise"}, "/authenticate").status_code == 303
+    done = world.client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent"]})
+    intent = done.payment_intent
+    assert (done.status, done.payment_status, done.customer) == ("complete", "paid", None)
+    assert (intent.status, intent.amount_received, intent.metadata["order"]) == ("succeeded", 3000, "7")
+    assert len(world.client.v1.payment_intents.list().data) == 1
+
+
+def test_setup_mode_keeps_the_card_for_later(world: World, sandbox: Sandbox) -> None:
+    customer = world.customer(card=None)
+    session = open_session(world, mode="setup", line_items=None, subscription_data=None, customer=customer)
+    assert (session.amount_total, session.payment_status) == (None, "no_payment_required")
+    page = browser(sandbox, session)
+    assert "Save the card" in page.get().text
+    assert page.pay("4000 0000 0000 0002").status_code == 402
+    assert page.pay().status_code == 303
+    done = world.client.v1.checkout.sessions.retrieve(session.id, {"expand": ["setup_intent"]})
+    assert (done.status, done.setup_intent.status) == ("complete", "succeeded")
+    (card,) = world.client.v1.customers.payment_methods.list(customer).data
+    assert (card.id, card.billing_details.name) == (done.setup_intent.payment_method, "Ada")
+
+
+def test_recurring_price_in_payment_mode_is_refused(world: World) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="recurring price"):
+        open_session(world, mode="payment", subscription_data=None)
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [

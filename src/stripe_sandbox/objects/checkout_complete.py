@@ -1,4 +1,4 @@
-"""Paying on the hosted page → customer, payment method, subscription with its paid first invoice, complete session.
+"""Paying on the hosted page → customer, payment method, and by mode a subscription, a payment or a set-up card.
 
 All of it happens in the caller's transaction: a decline raises and leaves the session open as it was. Only an open
 session completes, so a second submit of the same page finds it complete and changes nothing.
@@ -6,6 +6,7 @@ session completes, so a second submit of the same page finds it complete and cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stripe_sandbox.context import Context
@@ -13,8 +14,10 @@ from stripe_sandbox.documents import Call, Doc
 from stripe_sandbox.engine import timers
 from stripe_sandbox.engine.cards import CARDS
 from stripe_sandbox.engine.collect import Attempt, collect
-from stripe_sandbox.objects import checkout_session, customer, payment_method, subscription_create
+from stripe_sandbox.engine.confirm import Confirmation, complete_setup, confirm_payment
+from stripe_sandbox.objects import checkout_session, customer, desk, payment_method, subscription_create
 from stripe_sandbox.wire.errors import BadRequest
+from stripe_sandbox.wire.forms import Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +54,10 @@ def complete(ctx: Context, session: Doc, buyer: Buyer) -> Doc:
     """Complete an open session and return it as shown; a declined card raises."""
     if session["status"] != "open":
         raise BadRequest("This checkout session is not open any more.")
-    session["customer"] = session["customer"] or _new_customer(ctx, buyer)
-    method = attach_entered(ctx, buyer.card, session["customer"], email=buyer.email) if buyer.card else None
-    _sell_subscription(ctx, session, method, authenticated=buyer.authenticated)
-    owner = ctx.get("customer", session["customer"])
+    if session["customer"] is None and session["customer_creation"] == "always":
+        session["customer"] = _new_customer(ctx, buyer)
+    _SELL[session["mode"]](ctx, session, buyer)
+    owner = ctx.get("customer", session["customer"]) if session["customer"] else {}
     details = checkout_session.details_of(owner)
     session |= {
         "customer_details": details | {"email": buyer.email, "name": buyer.name or details["name"]},
@@ -68,13 +71,25 @@ def complete(ctx: Context, session: Doc, buyer: Buyer) -> Doc:
 
 def attach_entered(ctx: Context, card: EnteredCard, customer_id: str, *, email: str | None = None) -> str:
     """Make a payment method of the typed card and attach it; a card that is refused at once raises."""
-    holder = {"email": email, "name": card.holder}
-    entered: Doc = {
-        "billing_details": holder,
+    entered = _entered(card, email)
+    return str(payment_method.attach(ctx, card.token, customer_id, "payment_method", entered)["id"])
+
+
+def _entered(card: EnteredCard, email: str | None) -> Doc:
+    return {
+        "billing_details": {"email": email, "name": card.holder},
         "card": {"exp_month": card.exp_month, "exp_year": card.exp_year},
         "allow_redisplay": "limited",
     }
-    return str(payment_method.attach(ctx, card.token, customer_id, "payment_method", entered)["id"])
+
+
+def _unattached(ctx: Context, card: EnteredCard, email: str) -> Doc:
+    """Make a payment method of the typed card that belongs to nobody yet."""
+    method = payment_method.from_token(ctx, card.token)
+    for name, fields in _entered(card, email).items():
+        method[name] = method[name] | fields if isinstance(fields, dict) else fields
+    ctx.write(method)
+    return method
 
 
 def _new_customer(ctx: Context, buyer: Buyer) -> str:
@@ -82,8 +97,9 @@ def _new_customer(ctx: Context, buyer: Buyer) -> str:
     return str(customer.create(Call(ctx=ctx, ids=(), params=sent))["id"])
 
 
-def _sell_subscription(ctx: Context, session: Doc, method: str | None, *, authenticated: bool) -> None:
+def _subscribe(ctx: Context, session: Doc, buyer: Buyer) -> None:
     """Create the subscription and charge its first invoice to the card that was entered."""
+    method = attach_entered(ctx, buyer.card, session["customer"], email=buyer.email) if buyer.card else None
     items = [
         {"price": line["price"]["id"]} | ({"quantity": line["quantity"]} if "quantity" in line else {})
         for line in session["_lines"]
@@ -100,6 +116,45 @@ def _sell_subscription(ctx: Context, session: Doc, method: str | None, *, authen
     if session["invoice"] is None:
         return
     invoice = ctx.get("invoice", session["invoice"])
-    refusal = collect(ctx, invoice, Attempt(automatic=False, method=method, authenticated=authenticated))
+    attempt = Attempt(automatic=False, method=method, authenticated=buyer.authenticated)
+    refusal = collect(ctx, invoice, attempt)
     if refusal is not None:
         raise refusal
+
+
+def _pay_once(ctx: Context, session: Doc, buyer: Buyer) -> None:
+    """Pay one-time prices by a payment intent; the card stays unattached, as Stripe leaves it."""
+    if buyer.card is None or not session["amount_total"]:
+        return
+    wanted = {"amount": str(session["amount_total"]), "currency": session["currency"]}
+    shown = desk.act(ctx, "POST", "/v1/payment_intents", wanted | _of_intent(session))
+    session["payment_intent"] = shown["id"]
+    method = _unattached(ctx, buyer.card, buyer.email) | {"_set_up": buyer.authenticated}
+    refusal = confirm_payment(ctx, ctx.get("payment_intent", shown["id"]), Confirmation(method=method))
+    if refusal is not None:
+        raise refusal
+
+
+def _set_up(ctx: Context, session: Doc, buyer: Buyer) -> None:
+    """Set the card up for later by a setup intent, which attaches it to the customer if there is one."""
+    if buyer.card is None:
+        return
+    reason = CARDS[buyer.card.token].on_attach
+    if reason:
+        raise reason.error()
+    shown = desk.act(ctx, "POST", "/v1/setup_intents", _of_intent(session))
+    session["setup_intent"] = shown["id"]
+    method = _unattached(ctx, buyer.card, buyer.email)
+    complete_setup(ctx, ctx.get("setup_intent", shown["id"]) | {"payment_method": method["id"]}, method)
+
+
+def _of_intent(session: Doc) -> dict[str, Raw]:
+    """Return what an intent takes over from its session, as form fields."""
+    return {**session["_data"], **({"customer": session["customer"]} if session["customer"] else {})}
+
+
+_SELL: dict[str, Callable[[Context, Doc, Buyer], None]] = {
+    "payment": _pay_once,
+    "setup": _set_up,
+    "subscription": _subscribe,
+}

@@ -18,7 +18,8 @@ from stripe_sandbox.clock import DAY_S, HOUR_S
 from stripe_sandbox.context import TEST_CLOCK
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.faults import FAULT, INJECTION, KINDS, REQUEST_KINDS
-from stripe_sandbox.pages import desk, render, words
+from stripe_sandbox.objects import desk
+from stripe_sandbox.pages import render, words
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Page, Store
 from stripe_sandbox.wire.errors import NotFound, StripeError

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
 from stripe_sandbox.engine.intents import intent_of
+from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.checkout_complete import attach_entered
 from stripe_sandbox.objects.invoice import page_path
-from stripe_sandbox.pages import card_form, desk, render
+from stripe_sandbox.pages import card_form, render
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.wire.errors import CardDeclined, NotFound, StripeError
 

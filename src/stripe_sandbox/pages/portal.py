@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine.renew import ENDED, items_of
+from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.customer import ADDRESS_FIELDS
-from stripe_sandbox.pages import desk, portal_cards, portal_subscription, render
+from stripe_sandbox.pages import portal_cards, portal_subscription, render
 from stripe_sandbox.pages.portal_stay import Stay, finished, log_in, stay_of
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Page

@@ -8,8 +8,9 @@ from starlette.responses import Response
 
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine.renew import ENDED
+from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.checkout_complete import attach_entered
-from stripe_sandbox.pages import card_form, desk
+from stripe_sandbox.pages import card_form
 from stripe_sandbox.pages.portal_stay import Stay, finished, stay_of
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Page

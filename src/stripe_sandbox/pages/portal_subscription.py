@@ -14,8 +14,8 @@ from starlette.responses import Response
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine.amounts import line_amount
 from stripe_sandbox.engine.renew import ENDED, items_of
+from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.portal_configuration import REASONS
-from stripe_sandbox.pages import desk
 from stripe_sandbox.pages.portal_stay import Stay, finished, stay_of
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.wire.errors import NotFound, StripeError

@@ -1,4 +1,4 @@
-"""A page acts as the API would: the same endpoints, parameter checks and handlers, within the page's transaction."""
+"""Acting as the API would from inside: the same endpoints, parameter checks and handlers, in a running transaction."""
 
 from __future__ import annotations
 
