@@ -60,6 +60,8 @@ OPEN = {
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/internal/v1/node"),
+    ("POST", "/internal/v1/readings"),
     ("POST", "/api/v1/webhooks/stripe"),
 }
 ACCESS = [pytest.param(row, id=f"{row[0]} {row[1].replace(MISSING, '…')}") for row in GUARDED]

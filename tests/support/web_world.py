@@ -25,6 +25,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
+from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
 from helvetia.stripe_gateway.client import StripeClientGateway
@@ -36,6 +37,7 @@ from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.house_controller import HouseController
 from helvetia.web.api.payment_controller import PaymentController
 from helvetia.web.api.plan_controller import PlanController
+from helvetia.web.api.readings_controller import ReadingsController
 from helvetia.web.api.service_controller import ServiceController
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import create_app
@@ -133,6 +135,7 @@ async def web_world(
         PlanController(clock, billing),
         PaymentController(payments),
         ServiceController(containers),
+        ReadingsController(NodeService(database, clock)),
         StripeWebhookController(webhooks),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),

@@ -16,6 +16,8 @@ for command, module in (
     ("up", "up"),
     ("api", "api"),
     ("worker", "worker"),
+    ("agent", "agent"),
+    ("node-token", "node_token"),
     ("sandbox", "sandbox"),
     ("migrate", "migrate"),
     ("setup-stripe", "setup_stripe"),

@@ -1,6 +1,6 @@
 """What can go wrong with usage and its boundaries."""
 
-from helvetia.kernel.errors import Conflict, Invalid, NotFound
+from helvetia.kernel.errors import Conflict, Invalid, NotFound, NotSignedIn
 
 
 class MeteredServiceNotFound(NotFound):
@@ -31,3 +31,33 @@ class BoundaryInFuture(Invalid):
     """Usage can be closed only through an instant that has passed."""
 
     code = "boundary_in_future"
+
+
+class InvalidBatch(Invalid):
+    """This is not a batch of readings."""
+
+    code = "invalid_batch"
+
+
+class InvalidNodeName(Invalid):
+    """A node's name has 1 to 63 small letters, digits, dots and dashes."""
+
+    code = "invalid_node_name"
+
+
+class NodeNotFound(NotFound):
+    """There is no node of this name with a token in force."""
+
+    code = "node_not_found"
+
+
+class NodeRefused(NotSignedIn):
+    """This node's token is not valid."""
+
+    code = "node_refused"
+
+
+class ClockSkewed(Conflict):
+    """The node's clock differs too much from the server's; set it by NTP. Its readings wait until then."""
+
+    code = "clock_skewed"

@@ -55,9 +55,15 @@ WHERE node = %(node)s AND gone_ns IS NULL AND seen_ns < %(looked_ns)s
 
 
 async def save_sizes(
-    tx: Transaction, node: str, sizes: Sequence[tuple[AccountId, StorageSize]], *, looked_ns: int, recorded_at: datetime
+    tx: Transaction,
+    node: str,
+    sizes: Sequence[tuple[AccountId, StorageSize]],
+    *,
+    looked_ns: int,
+    recorded_at: datetime,
+    is_whole: bool = True,
 ) -> None:
-    """One whole look at a node: its sizes are stored, and what is not there any more went when it was last seen."""
+    """A look at a node: its sizes are stored; after a whole one, what is not there any more went when last seen."""
     ordered = sorted(sizes, key=lambda one: (one[0], one[1].service_id, one[1].holder))
     values = {
         "node": node,
@@ -70,7 +76,8 @@ async def save_sizes(
         "sampled": [size.sampled_ns for _, size in ordered],
         "sizes": [size.size_bytes for _, size in ordered],
     }
-    for statement in (_LOCK_NODE_HOLDERS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES, _MARK_GONE):
+    statements = (_LOCK_NODE_HOLDERS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES, *((_MARK_GONE,) if is_whole else ()))
+    for statement in statements:
         await tx.execute(statement, values)
 
 

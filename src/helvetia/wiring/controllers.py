@@ -15,6 +15,7 @@ from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.house_controller import HouseController
 from helvetia.web.api.payment_controller import PaymentController
 from helvetia.web.api.plan_controller import PlanController
+from helvetia.web.api.readings_controller import ReadingsController
 from helvetia.web.api.service_controller import ServiceController
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import Controller, create_app
@@ -36,6 +37,7 @@ class Controllers:
     plan: PlanController
     payment: PaymentController
     service: ServiceController
+    readings: ReadingsController
     stripe_webhook: StripeWebhookController
     sign_in: SignInController
     page: PageController
@@ -49,6 +51,7 @@ class Controllers:
             self.plan,
             self.payment,
             self.service,
+            self.readings,
             self.stripe_webhook,
             self.sign_in,
             self.page,
@@ -67,6 +70,7 @@ class WebProvider(Provider):
     plan = provide(PlanController)
     payment = provide(PaymentController)
     service = provide(ServiceController)
+    readings = provide(ReadingsController)
     stripe_webhook = provide(StripeWebhookController)
     sign_in = provide(SignInController)
     page = provide(PageController)

@@ -17,6 +17,7 @@ from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
 from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
+from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.service import MeteringService, UsageTrackingService
 from helvetia.settings import Settings
 from helvetia.stripe_gateway.client_events import API_VERSION
@@ -39,6 +40,7 @@ class ServiceProvider(Provider):
     admission = provide(PlanAdmission, provides=AnyOf[PlanAdmission, Admission])
     containers = provide(ContainerService)
     usage_tracking = provide(UsageTrackingService)
+    nodes = provide(NodeService)
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     costs = provide(CostService)

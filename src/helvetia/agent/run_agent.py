@@ -1,0 +1,151 @@
+"""The agent: looks on a schedule and at each event, keeps what it saw, posts it, and removes what is closed.
+
+May be killed at any instant: batches on disk are posted later, runs are found again by the next sweep, and a container
+is removed only when the server has its whole record.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from helvetia.agent.errors import AgentRefused, BatchRefused, ServerUnavailable
+from helvetia.agent.post_batches import Server
+from helvetia.agent.spool import Spool
+from helvetia.agent.take_looks import Looker
+from helvetia.containers.errors import ContainerRefused, HostUnavailable
+from helvetia.containers.model import ContainerHost
+from helvetia.kernel.clock import Clock
+from helvetia.metering.nodes.model import NodeBatch
+from helvetia.metering.nodes.wire import to_wire_batch
+
+JITTER_SHARE = 0.05
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """The rhythm of an agent, in seconds."""
+
+    interval_s: float = 10.0
+    storage_interval_s: float = 300.0
+    host_timeout_s: float = 20.0
+    post_retry_max_s: float = 60.0
+    reconnect_wait_s: float = 2.0
+    removes_closed: bool = True
+
+
+class Agent:
+    """Samples one host for one server."""
+
+    def __init__(self, config: AgentConfig, clock: Clock, host: ContainerHost, looker: Looker, spool: Spool) -> None:
+        self._config = config
+        self._clock = clock
+        self._host = host
+        self._looker = looker
+        self._spool = spool
+        self._added = asyncio.Event()
+
+    async def run(self, server: Server, stop: asyncio.Event) -> None:
+        """Until `stop` is set; what waits then is posted by the next start. Raises AgentRefused."""
+        refused: asyncio.Task[None] = asyncio.ensure_future(self._post(server, stop))
+        work = [
+            asyncio.ensure_future(one)
+            for one in (
+                self._repeat(self._looker.sweep, self._config.interval_s, stop),
+                self._repeat(self._looker.sample_storage, self._config.storage_interval_s, stop),
+                self._follow_events(stop),
+            )
+        ]
+        try:
+            await asyncio.wait({refused, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            for task in (*work, refused):
+                task.cancel()
+            await asyncio.gather(*work, refused, return_exceptions=True)
+        if refused.done() and not refused.cancelled() and (error := refused.exception()) is not None:
+            raise error
+
+    async def keep(self, look: Callable[[], Awaitable[Sequence[NodeBatch]]]) -> None:
+        """Look, and put what was seen on disk; an engine that is away is logged, its gap is the server's to see."""
+        try:
+            batches = await look()
+        except HostUnavailable as error:
+            _log.warning("agent.engine_unavailable", detail=error.detail)
+            return
+        for batch in batches:
+            await asyncio.to_thread(self._spool.add, to_wire_batch(batch))
+        self._added.set()
+
+    async def post_waiting(self, server: Server) -> int:
+        """Post everything that waits, in order; how many batches. Raises ServerUnavailable, AgentRefused."""
+        count = 0
+        while (oldest := await asyncio.to_thread(self._spool.oldest)) is not None:
+            name, body = oldest
+            try:
+                answer = await server.post(body)
+            except BatchRefused as error:
+                _log.error("agent.batch_refused", batch=name, detail=error.detail)
+            else:
+                refused = [one.reason for one in answer.answers if not one.accepted]
+                if refused:
+                    _log.warning("agent.items_refused", count=len(refused), reasons=sorted(set(map(str, refused))))
+                await self._remove(answer.removable)
+            await asyncio.to_thread(self._spool.remove, name)
+            count += 1
+        return count
+
+    async def _remove(self, container_ids: Sequence[str]) -> None:
+        for container_id in container_ids if self._config.removes_closed else ():
+            try:
+                async with asyncio.timeout(self._config.host_timeout_s):
+                    await self._host.remove(container_id)
+            except (ContainerRefused, HostUnavailable, TimeoutError) as error:
+                _log.warning("agent.removal_failed", container_id=container_id, error=str(error))
+
+    async def _post(self, server: Server, stop: asyncio.Event) -> None:
+        wait_s = 1.0
+        while not stop.is_set():
+            try:
+                await self.post_waiting(server)
+                wait_s = 1.0
+                self._added.clear()
+                if self._spool.waiting_count == 0:
+                    await self._added.wait()
+            except ServerUnavailable as error:
+                _log.warning("agent.server_unavailable", waiting=self._spool.waiting_count, detail=error.detail)
+                await _pause(stop, wait_s)
+                wait_s = min(2 * wait_s, self._config.post_retry_max_s)
+
+    async def _repeat(
+        self, look: Callable[[], Awaitable[Sequence[NodeBatch]]], every_s: float, stop: asyncio.Event
+    ) -> None:
+        due_s = self._clock.monotonic()
+        while not stop.is_set():
+            await self.keep(look)
+            due_s = max(due_s + every_s, self._clock.monotonic())
+            jitter_s = every_s * JITTER_SHARE * random.random()  # noqa: S311 - spreads load, guards nothing
+            await _pause(stop, due_s + jitter_s - self._clock.monotonic())
+
+    async def _follow_events(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                async for event in self._host.events():
+                    await self.keep(lambda container_id=event.container_id: self._looker.look_at(container_id))  # type: ignore[misc]
+            except HostUnavailable as error:
+                _log.warning("agent.events_ended", detail=error.detail)
+            await _pause(stop, self._config.reconnect_wait_s)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+__all__ = ["Agent", "AgentConfig", "AgentRefused"]

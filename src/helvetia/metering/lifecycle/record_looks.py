@@ -1,0 +1,114 @@
+"""The arrow look → run → reading: writes down what a look at one node showed, once, whoever looked.
+
+Promises: whatever is told twice, late or in another order leaves the same rows. Each look is one transaction. Fails
+with DatabaseUnavailable, changing nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from helvetia.containers.model import ContainerCounters, ContainerRecord, StorageSize
+from helvetia.database.pool import Database, Transaction
+from helvetia.kernel.clock import Clock, to_ns
+from helvetia.metering import store_runs, store_storage
+from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
+from helvetia.metering.model import NOBODY, Run
+
+_log = structlog.get_logger()
+
+
+class LookRecorder:
+    """Writes looks at any node; the machine's own collector and the remote nodes' batches alike."""
+
+    def __init__(self, database: Database, clock: Clock, *, interval_ms: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._interval_ms = interval_ms
+
+    async def record(
+        self,
+        node: str,
+        records: Sequence[ContainerRecord],
+        counters: Sequence[ContainerCounters],
+        looked_ns: int,
+        gone: Sequence[str] = (),
+    ) -> None:
+        """Runs, finishes and readings; a run of a container that is `gone` ends when it was last seen."""
+        container_ids = {*(record.container_id for record in records), *gone}
+        async with self._database.transaction() as tx:
+            await store_runs.lock_node(tx, node)
+            owners = await store_runs.owners(tx, {record.service_id for record in records})
+            known = await store_runs.lock_runs_of_containers(tx, container_ids)
+            trace = trace_runs(records, known, owners, node, looked_ns)
+            findings = list(trace.findings)
+            changed = {run.incarnation: run for run in trace.changed}
+            for run in trace.runs.values():
+                if run.container_id in gone and run.finished_ns is None and run.seen_ns < looked_ns:
+                    changed[run.incarnation] = run.vanish()
+                    detail = "its container was removed unseen; counted until it was last seen"
+                    findings.append(unseen_finish(run, looked_ns, detail))
+            present = {record.container_id: trace.runs.get(record.incarnation or "") for record in records}
+            await self._save(tx, changed, _pair(counters, present))
+            await store_runs.save_findings(tx, findings, recorded_at=self._clock.now())
+        for finding in findings:
+            if finding.account_id == NOBODY:
+                _log.warning("metering.container_unowned", incarnation=finding.incarnation, detail=finding.detail)
+
+    async def record_sizes(
+        self, node: str, sizes: Sequence[StorageSize], looked_ns: int, *, is_whole: bool = True
+    ) -> int:
+        """Sizes of layers and volumes; after the last of a look, what was not seen is gone. How many are owned."""
+        async with self._database.transaction() as tx:
+            owners = await store_runs.owners(tx, {size.service_id for size in sizes})
+            owned = [(owners[size.service_id], size) for size in sizes if size.service_id in owners]
+            await store_storage.save_sizes(
+                tx, node, owned, looked_ns=looked_ns, recorded_at=self._clock.now(), is_whole=is_whole
+            )
+        _log_leaks([size for size in sizes if size.service_id not in owners])
+        return len(owned)
+
+    async def record_outage(self, node: str, detail: str) -> None:
+        """A gap for everything that runs at a node which cannot be looked at."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            await store_runs.save_outage(tx, node, until_ns=to_ns(now), detail=detail, recorded_at=now)
+
+    async def unfinished(self, node: str, looked_ns: int) -> set[str]:
+        """Containers of a node that run as far as we know, and were not seen since."""
+        async with self._database.transaction() as tx:
+            runs = await store_runs.unfinished_runs(tx, node, seen_before_ns=looked_ns)
+        return {run.container_id for run in runs}
+
+    async def _save(
+        self, tx: Transaction, changed: dict[str, Run], readings: Sequence[tuple[Run, ContainerCounters]]
+    ) -> None:
+        for run, counters in sorted(readings, key=lambda one: one[1].sampled_ns):
+            newest = changed.get(run.incarnation, run)
+            if newest.counts_external is None and counters.transmitted_bytes is not None:
+                newest = replace(newest, counts_external=counters.external_bytes is not None)
+                changed[run.incarnation] = newest
+            if newest.finished_ns is None and counters.sampled_ns > newest.seen_ns:
+                changed[run.incarnation] = newest.merge(_seen_at(newest, counters.sampled_ns))
+        current = [(changed.get(run.incarnation, run), counters) for run, counters in readings]
+        late = await store_runs.insert_readings(
+            tx, current, interval_ms=self._interval_ms, recorded_at=self._clock.now()
+        )
+        changed.update((run.incarnation, run) for run in late)
+        await store_runs.save_runs(tx, changed.values())
+
+
+def _pair(counters: Sequence[ContainerCounters], present: dict[str, Run | None]) -> list[tuple[Run, ContainerCounters]]:
+    """Counters with the run that they belong to; those of nobody's container are dropped."""
+    pairs = ((present.get(one.container_id), one) for one in counters)
+    return [(run, one) for run, one in pairs if run is not None]
+
+
+def _seen_at(run: Run, seen_ns: int) -> Run:
+    return replace(run, seen_ns=seen_ns)
+
+
+def _log_leaks(sizes: Sequence[StorageSize]) -> None:
+    for size in sizes:
+        _log.warning("metering.storage_unowned", holder=size.holder, size_bytes=size.size_bytes)

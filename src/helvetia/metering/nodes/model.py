@@ -1,0 +1,151 @@
+"""What a remote node sends, and which of it is believed. Pure.
+
+A node is trusted to tell of its own containers, not to be right: each item is judged by itself and refused with a
+reason; the rest of its batch counts. Instants are nanoseconds since the epoch by the node's clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from helvetia.containers.model import ContainerCounters, ContainerRecord, StorageSize
+from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.quantity import NS_PER_S
+
+SKEW_MAX_NS = 5 * NS_PER_S
+"""A node whose clock is further off than this is refused until it is set right."""
+
+AGE_MAX_NS = 35 * 86_400 * NS_PER_S
+"""Older readings could not be reported any more (Stripe: 35 days)."""
+
+ITEMS_MAX = 200
+LISTED_MAX = 2_000
+MEMORY_BYTES_MAX = 2**46
+SIZE_BYTES_MAX = 2**50
+BYTES_PER_S_MAX = 2**37
+CORES_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeItem:
+    """A container, with its counters if it runs; or a size."""
+
+    record: ContainerRecord | None = None
+    counters: ContainerCounters | None = None
+    size: StorageSize | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBatch:
+    """A part of one look at a node. `listed`: in the last part of a sweep, all containers that the engine knows.
+
+    `ends_sizes`: the last part of a look at all sizes. `sent_ns`: the node's clock when it was posted.
+    """
+
+    batch_id: UUID
+    looked_ns: int
+    interval_ms: int
+    items: Sequence[NodeItem | None]
+    listed: Sequence[str] | None = None
+    ends_sizes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemAnswer:
+    """Whether an item is in the ledger now; if not, why."""
+
+    accepted: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAnswer:
+    """One answer an item, in order; and stopped containers whose record is complete, which the node may remove."""
+
+    answers: Sequence[ItemAnswer]
+    removable: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A remote node as we know it; `clock_ahead_ms` is what was last measured."""
+
+    node: str
+    created_at: datetime
+    revoked_at: datetime | None
+    seen_at: datetime | None
+    clock_ahead_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger knows of things that a batch names: services, and the nodes of containers and holders."""
+
+    services: dict[ServiceId, tuple[AccountId, int]]
+    nodes: dict[str, str]
+
+
+def refusal(item: NodeItem | None, batch: NodeBatch, node: str, known: Known, now_ns: int) -> str | None:
+    """Why an item is not believed; None when it is."""
+    if item is None or (item.record is None) == (item.size is None):
+        return "malformed"
+    if item.size is not None:
+        return _refused_size(item.size, node, known, now_ns)
+    assert item.record is not None  # noqa: S101 - just checked
+    reason = _refused_record(item.record, batch, node, known, now_ns)
+    return reason or (None if item.counters is None else _refused_counters(item.counters, item.record, now_ns))
+
+
+def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -> str | None:
+    """A container of no service is recorded as the operator's finding; one that names another's account is refused."""
+    owner = known.services.get(service_id)
+    return "foreign_account" if owner is not None and owner[0] != account_id else None
+
+
+def _refused_record(record: ContainerRecord, batch: NodeBatch, node: str, known: Known, now_ns: int) -> str | None:
+    instants = [record.created_ns, *(one for one in (record.started_ns, record.finished_ns) if one is not None)]
+    owner = known.services.get(record.service_id)
+    if known.nodes.get(record.container_id, node) != node:
+        return "other_node"
+    if max(*instants, batch.looked_ns) > now_ns + SKEW_MAX_NS:
+        return "in_future"
+    if batch.looked_ns < now_ns - AGE_MAX_NS or min(instants) < 0:
+        return "too_old"
+    if owner is not None and record.started_ns is not None and record.started_ns < owner[1] - SKEW_MAX_NS:
+        return "before_its_service"
+    if record.finished_ns is not None and record.finished_ns < (record.started_ns or record.created_ns):
+        return "reversed_times"
+    return _refused_owner(record.account_id, record.service_id, known)
+
+
+def _refused_counters(counters: ContainerCounters, record: ContainerRecord, now_ns: int) -> str | None:
+    started_ns = record.started_ns
+    if counters.container_id != record.container_id or started_ns is None:
+        return "malformed"
+    if counters.sampled_ns > now_ns + SKEW_MAX_NS:
+        return "in_future"
+    if counters.sampled_ns < max(started_ns, now_ns - AGE_MAX_NS):
+        return "too_old"
+    lived_s = (counters.sampled_ns - started_ns) // NS_PER_S + 1
+    bounds = (
+        (counters.memory_bytes, MEMORY_BYTES_MAX),
+        (counters.memory_peak_bytes, MEMORY_BYTES_MAX),
+        (counters.cpu_ns, lived_s * CORES_MAX * NS_PER_S),
+        (counters.transmitted_bytes, lived_s * BYTES_PER_S_MAX),
+        (counters.received_bytes, lived_s * BYTES_PER_S_MAX),
+        (counters.external_bytes, counters.transmitted_bytes or 0),
+    )
+    return "absurd_counter" if any(one is not None and not 0 <= one <= most for one, most in bounds) else None
+
+
+def _refused_size(size: StorageSize, node: str, known: Known, now_ns: int) -> str | None:
+    if known.nodes.get(size.holder, node) != node:
+        return "other_node"
+    if size.sampled_ns > now_ns + SKEW_MAX_NS:
+        return "in_future"
+    if size.sampled_ns < now_ns - AGE_MAX_NS:
+        return "too_old"
+    if not 0 <= size.size_bytes <= SIZE_BYTES_MAX or size.kind not in {"layer", "volume"}:
+        return "absurd_counter"
+    return _refused_owner(size.account_id, size.service_id, known)

@@ -1,0 +1,102 @@
+"""The use cases of remote nodes: their tokens, and the arrow batch → ledger.
+
+A batch may come twice, late, or in pieces: the same rows result. A node writes readings of its own containers only.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+
+from helvetia.accounts.secrets import hash_secret
+from helvetia.containers.model import ContainerState
+from helvetia.database.installation import read_installation_id
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import Clock, to_ns
+from helvetia.metering.errors import ClockSkewed, InvalidNodeName, NodeNotFound, NodeRefused
+from helvetia.metering.lifecycle.record_looks import LookRecorder
+from helvetia.metering.nodes import store
+from helvetia.metering.nodes.model import SKEW_MAX_NS, BatchAnswer, ItemAnswer, Node, NodeBatch, refusal
+
+TOKEN_PREFIX = "hvn_"  # noqa: S105 - the public beginning of every node token
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}", re.ASCII)
+
+
+class NodeService:
+    """Nodes elsewhere that sample by themselves."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def issue_token(self, node: str) -> str:
+        """A new token of a node; the former one is void. Only its hash is kept. Raises InvalidNodeName."""
+        if _NAME.fullmatch(node) is None:
+            raise InvalidNodeName
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        async with self._database.transaction() as tx:
+            await store.save_token(tx, node, hash_secret(token), self._clock.wall())
+        return token
+
+    async def revoke_token(self, node: str) -> None:
+        """Raises NodeNotFound when there is no such node with a token."""
+        async with self._database.transaction() as tx:
+            if not await store.revoke(tx, node, self._clock.wall()):
+                raise NodeNotFound
+
+    async def authenticate(self, token: str) -> Node:
+        """Raises NodeRefused."""
+        async with self._database.transaction() as tx:
+            node = await store.find_by_token(tx, hash_secret(token))
+        if node is None:
+            raise NodeRefused
+        return node
+
+    async def list_nodes(self) -> Sequence[Node]:
+        async with self._database.transaction() as tx:
+            return await store.list_nodes(tx)
+
+    async def installation_id(self) -> str:
+        """What containers of this installation wear as a label."""
+        return await read_installation_id(self._database)
+
+    async def accept(self, node: Node, batch: NodeBatch, *, sent_ns: int) -> BatchAnswer:
+        """Write what is believed of a batch.
+
+        Raises:
+            ClockSkewed: the node's clock is too far off; nothing was written.
+        """
+        now_ns, ahead_ns = to_ns(self._clock.now()), sent_ns - to_ns(self._clock.wall())
+        async with self._database.transaction() as tx:
+            await store.note_seen(tx, node.node, self._clock.wall(), clock_ahead_ms=ahead_ns // 1_000_000)
+        if abs(ahead_ns) > SKEW_MAX_NS:
+            raise ClockSkewed(ahead_ms=ahead_ns // 1_000_000, tolerated_ms=SKEW_MAX_NS // 1_000_000)
+        answers = await self._judge(node.node, batch, now_ns)
+        believed = [
+            item for item, answer in zip(batch.items, answers, strict=True) if answer.accepted and item is not None
+        ]
+        looks = LookRecorder(self._database, self._clock, interval_ms=batch.interval_ms)
+        records = [item.record for item in believed if item.record is not None]
+        counters = [item.counters for item in believed if item.counters is not None]
+        sizes = [item.size for item in believed if item.size is not None]
+        looked_ns = min(batch.looked_ns, now_ns)
+        gone: Sequence[str] = ()
+        if batch.listed is not None:
+            gone = sorted(await looks.unfinished(node.node, looked_ns) - set(batch.listed))
+        if records or gone:
+            await looks.record(node.node, records, counters, looked_ns, gone)
+        if sizes or batch.ends_sizes:
+            is_whole = batch.ends_sizes and all(answer.accepted for answer in answers)
+            await looks.record_sizes(node.node, sizes, looked_ns, is_whole=is_whole)
+        stopped = [record.container_id for record in records if record.state is ContainerState.EXITED]
+        async with self._database.transaction() as tx:
+            removable = await store.complete_containers(tx, node.node, stopped)
+        return BatchAnswer(answers=answers, removable=removable)
+
+    async def _judge(self, node: str, batch: NodeBatch, now_ns: int) -> list[ItemAnswer]:
+        named = [one for item in batch.items if item is not None for one in (item.record, item.size) if one is not None]
+        holders = {item.record.container_id for item in batch.items if item is not None and item.record is not None}
+        holders |= {item.size.holder for item in batch.items if item is not None and item.size is not None}
+        async with self._database.transaction() as tx:
+            known = await store.known(tx, {one.service_id for one in named}, holders)
+        reasons = [refusal(item, batch, node, known, now_ns) for item in batch.items]
+        return [ItemAnswer(accepted=reason is None, reason=reason) for reason in reasons]

@@ -1,0 +1,77 @@
+"""The border between an agent and the server: batches and answers as JSON, checked by pydantic on the way in.
+
+An item that cannot be read is None, so that it alone is refused; a batch that cannot be read is InvalidBatch.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from helvetia.metering.errors import InvalidBatch
+from helvetia.metering.nodes.model import ITEMS_MAX, LISTED_MAX, BatchAnswer, NodeBatch, NodeItem
+
+_ITEM = TypeAdapter(NodeItem)
+_BATCH = TypeAdapter(NodeBatch)
+_ANSWER = TypeAdapter(BatchAnswer)
+INT64_MAX = 2**63 - 1
+
+
+class _Envelope(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_id: UUID
+    looked_ns: int = Field(ge=0, le=INT64_MAX)
+    interval_ms: int = Field(ge=100, le=60_000)
+    items: list[Any] = Field(max_length=ITEMS_MAX)
+    listed: list[str] | None = Field(default=None, max_length=LISTED_MAX)
+    ends_sizes: bool = False
+
+
+def to_wire_batch(batch: NodeBatch) -> bytes:
+    return _BATCH.dump_json(batch)
+
+
+def from_wire_batch(body: bytes) -> NodeBatch:
+    """Raises InvalidBatch."""
+    try:
+        envelope = _Envelope.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidBatch(problems=[str(one["loc"]) for one in error.errors()][:10]) from None
+    return NodeBatch(
+        batch_id=envelope.batch_id,
+        looked_ns=envelope.looked_ns,
+        interval_ms=envelope.interval_ms,
+        items=[_item(one) for one in envelope.items],
+        listed=envelope.listed,
+        ends_sizes=envelope.ends_sizes,
+    )
+
+
+def _item(value: object) -> NodeItem | None:
+    try:
+        item = _ITEM.validate_python(value)
+    except ValidationError:
+        return None
+    return item if _fits(item) else None
+
+
+def _fits(item: NodeItem) -> bool:
+    """Whether every number fits the ledger's columns."""
+    parts = (item.record, item.counters, item.size)
+    numbers = [getattr(part, name) for part in parts if part is not None for name in part.__slots__]
+    return all(abs(one) <= INT64_MAX for one in numbers if isinstance(one, int)) and (
+        item.record is None or max(abs(item.record.restart_count), abs(item.record.exit_code or 0)) < 2**31
+    )
+
+
+def to_wire_answer(answer: BatchAnswer) -> bytes:
+    return _ANSWER.dump_json(answer)
+
+
+def from_wire_answer(body: bytes) -> BatchAnswer:
+    """Raises InvalidBatch."""
+    try:
+        return _ANSWER.validate_json(body)
+    except ValidationError:
+        raise InvalidBatch from None
