@@ -30,6 +30,13 @@ _ORGANIZATION = {
     "schema": {"type": "string", "format": "uuid"},
     "description": "Act for this organization; `?organizationId=` does the same.",
 }
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "The same request under the same key is done once and answered alike for 24 hours.",
+}
 _PROBLEM_ANSWER = {
     "description": "A problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -56,7 +63,9 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     schema["security"] = [{"apiToken": []}]
     for path in schema.get("paths", {}).values():
-        for operation in path.values():
+        for method, operation in path.items():
+            if method == "post":
+                operation.setdefault("parameters", []).append(_KEY)
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM_ANSWER
             operation.setdefault("parameters", []).append(_ORGANIZATION)

@@ -189,8 +189,8 @@ def to_wire_invoice_detail(invoice: InvoiceRecord, lines: Sequence[InvoiceLineRe
         lines=[
             InvoiceLineAnswer(
                 description=line.description,
-                quantity=line.quantity,
-                unit_price=None if line.unit_price_minor is None else line.unit_price_minor.scaleb(-2),
+                quantity=None if line.quantity is None else line.quantity.normalize(),
+                unit_price=None if line.unit_price_minor is None else line.unit_price_minor.scaleb(-2).normalize(),
                 amount=_amount(line.amount_minor, invoice.currency),
                 is_proration=line.is_proration,
                 period_start=line.period_start,
