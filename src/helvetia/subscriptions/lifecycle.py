@@ -15,7 +15,7 @@
 The account listens to its newest live subscription, else to the one that ended last.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from helvetia.catalogue.plans import SubscriptionPlan
@@ -156,14 +156,28 @@ def running_period(account_id: AccountId, subscription: Subscription, plan: Subs
 def earlier_periods(
     account_id: AccountId, subscription: Subscription, plan: SubscriptionPlan, invoices: Iterable[Invoice]
 ) -> list[BillingPeriod]:
-    """Past periods, from the renewal invoices: an invoice of a cycle looks back on the period it closes."""
+    """Past periods, from the invoices that close them: of a cycle, or of a change that reset the anchor."""
+    metered_ids = {item.price_id for item in subscription.items if item.is_metered}
     return [
-        _billing_period(account_id, subscription, plan, Period(starts_at=invoice.starts_at, ends_at=invoice.ends_at))
+        _billing_period(account_id, subscription, plan, Period(starts_at=starts_at, ends_at=ends_at))
         for invoice in invoices
-        if invoice.billing_reason == "subscription_cycle"
-        and invoice.subscription_id == subscription.subscription_id
-        and invoice.starts_at < invoice.ends_at
+        if invoice.subscription_id == subscription.subscription_id
+        for starts_at, ends_at in _closed_range(invoice, metered_ids)
+        if starts_at < ends_at
     ]
+
+
+def _closed_range(invoice: Invoice, metered_ids: Collection[str]) -> list[tuple[datetime, datetime]]:
+    """What an invoice looks back on: one of a cycle always on a period; one of a change only if it bills usage of it,
+    or the fee of the period that follows. Other changes bill prorations alone.
+    """
+    if invoice.billing_reason == "subscription_cycle":
+        return [(invoice.starts_at, invoice.ends_at)]
+    if invoice.billing_reason != "subscription_update":
+        return []
+    usage = [(line.starts_at, line.ends_at) for line in invoice.lines if line.price_id in metered_ids]
+    is_reset = any(not line.is_proration and line.starts_at == invoice.ends_at for line in invoice.lines)
+    return usage[:1] or ([(invoice.starts_at, invoice.ends_at)] if is_reset else [])
 
 
 def _billing_period(

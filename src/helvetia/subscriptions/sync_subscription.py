@@ -23,6 +23,7 @@ from helvetia.stripe_gateway.errors import StripeObjectMissing
 from helvetia.stripe_gateway.model import StripeGateway, Subscription
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions import store
+from helvetia.subscriptions.disjoint_periods import make_disjoint
 from helvetia.subscriptions.lifecycle import (
     boundaries,
     derive_state,
@@ -117,9 +118,11 @@ async def _store_boundaries(
     for subscription in relevant:
         if subscription.ended_at is not None:
             await store.delete_periods_from(tx, account_id, subscription.subscription_id, subscription.ended_at)
-    await store.save_periods(tx, reading.periods, at)
+    known = await store.billing_periods(tx, account_id)
+    disjoint = [billed for billed in make_disjoint(known, reading.periods, relevant) if billed not in known]
+    await store.save_periods(tx, disjoint, at)
     by_reason: dict[str, list[datetime]] = {}
-    for cut_at, reason in boundaries(relevant, reading.periods).items():
+    for cut_at, reason in boundaries(relevant, [*reading.periods, *disjoint]).items():
         by_reason.setdefault(reason, []).append(cut_at)
     for reason, cuts in by_reason.items():
         await metering.write_cuts(tx, account_id, cuts, reason=reason, recorded_at=at)
