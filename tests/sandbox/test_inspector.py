@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 import requests
+from starlette.requests import Request
 
 from sandbox.harness import DAY, Http, Sandbox, World
+from stripe_sandbox.pages import guard
 from stripe_sandbox.pages.inspector import linked
 
 
@@ -124,6 +126,27 @@ def test_inspector_is_for_this_machine_only(inspector: Inspector) -> None:
     )
     assert forged.status_code == 403
     assert inspector.sandbox.session.get(inspector.home + "x", timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "allowed"),
+    [
+        ("127.0.0.1", "127.0.0.1:9", True),
+        ("::1", "[::1]:9", True),
+        ("127.0.0.1", "shop.localhost:9", True),
+        ("10.0.0.7", "127.0.0.1:9", False),
+        ("127.0.0.1", "10.0.0.7:9", False),
+        ("127.0.0.1", "localhost.evil.example", False),
+        ("127.0.0.1", "", False),
+    ],
+)
+def test_pages_are_for_loopback_peers_under_a_local_name(peer: str, host: str, allowed: bool) -> None:
+    scope = {"type": "http", "method": "GET", "client": (peer, 1), "headers": [(b"host", host.encode())]}
+    if allowed:
+        guard.check(Request(scope))
+        return
+    with pytest.raises(guard.Forbidden):
+        guard.check(Request(scope))
 
 
 def test_ids_in_json_become_links_and_secrets_do_not() -> None:
