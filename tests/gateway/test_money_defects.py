@@ -8,9 +8,13 @@ from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.clock import to_unix_s
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
+from helvetia.meter_reports.model import ReportState
+from helvetia.stripe_gateway.client import StripeClientGateway
+from helvetia.stripe_gateway.errors import StripeUnavailable
+from helvetia.stripe_gateway.model import MeterEvent
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.model import SubscriptionRecord
-from support.billing_house import BillingHouse
+from support.billing_house import BillingHouse, MovableClock, build_house
 from support.stripe_world import StripeWorld
 
 START = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
@@ -18,6 +22,25 @@ APRIL = datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
 DAY_5 = START + timedelta(days=5)
 HOUR_AFTER_DAY_5 = (DAY_5 + timedelta(hours=1)).replace(minute=0, second=0)
 COMPUTE = UsageMetric.COMPUTE_HOURS
+
+
+class LossyGateway:
+    """Passes everything on, but loses meter events on their way, or only their answers."""
+
+    def __init__(self, gateway: StripeClientGateway) -> None:
+        self._gateway = gateway
+        self.is_away = False
+        self.loses_answers = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    async def send_meter_event(self, event: MeterEvent) -> None:
+        if self.is_away:
+            raise StripeUnavailable
+        await self._gateway.send_meter_event(event)
+        if self.loses_answers:
+            raise StripeUnavailable
 
 
 async def _subscribed(house: BillingHouse) -> tuple[AccountId, SubscriptionRecord]:
@@ -152,3 +175,33 @@ async def test_two_live_subscriptions_report_usage_to_one_and_raise_an_alarm(
     assert older.period.ends_at == newer.period.starts_at == DAY_5
     await house.reports.queue(account_id)
     assert len(await house.all_reports(account_id)) == 1
+
+
+async def test_unknown_report_is_not_confirmed_by_the_arrival_of_another(
+    house: BillingHouse, gateway: StripeClientGateway, holder: PriceBookHolder, clock: MovableClock, world: StripeWorld
+) -> None:
+    account_id, record = await _subscribed(house)
+    lossy = LossyGateway(gateway)
+    other = build_house(house.database, clock, lossy, holder)  # type: ignore[arg-type]
+    await world.advance_to(START + timedelta(hours=5))
+    await house.add_closed_usage(account_id, COMPUTE, NS_PER_HOUR, START.replace(hour=11, minute=0, second=0))
+    await house.reports.queue(account_id)
+    lossy.is_away = True
+    assert (await other.reports.send_due()).failed_count == 1
+    clock.wall_shift += timedelta(hours=24)
+    assert (await other.reports.send_due()).unknown_count == 1
+    later = START.replace(hour=12, minute=0, second=0)
+    await house.add_closed_usage(account_id, COMPUTE, NS_PER_HOUR, later, incarnation="c:2")
+    await house.reports.queue(account_id)
+    lossy.is_away, lossy.loses_answers = False, True
+    assert (await other.reports.send_due()).failed_count == 1
+    clock.wall_shift += timedelta(minutes=30)
+    await house.reports.confirm_all()
+    assert [row.state for row in await house.all_reports(account_id)] == [ReportState.UNKNOWN, ReportState.DUE]
+    lossy.loses_answers = False
+    for _ in range(3):
+        await other.reports.send_due()
+        clock.wall_shift += timedelta(minutes=30)
+        await house.reports.confirm_all()
+    assert {row.state for row in await house.all_reports(account_id)} == {ReportState.CONFIRMED}
+    assert await _counted(world, holder, record) == Decimal(2)

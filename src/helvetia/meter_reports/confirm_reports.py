@@ -39,7 +39,7 @@ async def confirm_reports(
         if not before:
             continue
         counted = await _counted(gateway, book.meters[metric].meter_id, customer_id, events)
-        confirmations.append(await _settle(database, clock, metric, before, counted))
+        confirmations.append(await _settle(database, clock, metric, before, counted, events))
     return tuple(confirmations)
 
 
@@ -51,12 +51,24 @@ async def _counted(gateway: StripeGateway, meter_id: str, customer_id: str, even
 
 
 async def _settle(
-    database: Database, clock: Clock, metric: UsageMetric, reports: Sequence[MeterReport], counted: Decimal
+    database: Database,
+    clock: Clock,
+    metric: UsageMetric,
+    reports: Sequence[MeterReport],
+    counted: Decimal,
+    events: Period,
 ) -> Confirmation:
-    """Only rows that were known before the summary was asked for are settled by it."""
+    """Only rows that were known before the summary was asked for are settled by it.
+
+    Unknown ones wait when another row was attempted meanwhile: the summary may hold that one instead.
+    """
     wall = clock.wall()
     verdict = judge_summary(reports, counted, wall)
     async with database.transaction() as tx:
+        first = reports[0]
+        after = await store.reports_of_range(tx, first.account_id, first.stripe_customer_id, metric, events)
+        if _attempts(after) != _attempts(reports) and any(one.state is ReportState.UNKNOWN for one in reports):
+            verdict = Verdict.UNDECIDED
         for report in reports:
             if verdict is Verdict.ALL_ARRIVED and report.state in {ReportState.SENT, ReportState.UNKNOWN}:
                 await store.settle(tx, report, ReportState.CONFIRMED, wall=wall)
@@ -70,3 +82,7 @@ async def _settle(
         counted=counted,
         is_confirmed=verdict is Verdict.ALL_ARRIVED,
     )
+
+
+def _attempts(reports: Sequence[MeterReport]) -> set[tuple[str, ReportState, int]]:
+    return {(one.identifier, one.state, one.attempt_count) for one in reports if one.attempt_count}

@@ -66,6 +66,11 @@ class MeterReport:
         return max(self.piece_start.replace(microsecond=0), self.billing_period_start)
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether an attempt without an answer may have arrived though the row is due."""
+        return self.state is ReportState.DUE and self.first_sent_at is not None
+
+    @property
     def stream(self) -> tuple[str, str]:
         """Events of one customer to one meter go one after another."""
         return (self.stripe_customer_id, self.event_name)
@@ -132,10 +137,13 @@ def judge_summary(reports: Sequence[MeterReport], counted: Decimal, wall: dateti
     """Compare what Stripe counted with what was sent to the same range.
 
     Everything arrived when the sums are equal. The unknown ones never arrived when the sum is equal without them and
-    nothing was sent so recently that the summary may lack it.
+    nothing was sent so recently that the summary may lack it. While an attempt of a row that is due again may have
+    arrived, it could be what was counted in place of an unknown one: then nothing is decided.
     """
     sent = [report for report in reports if report.state in {ReportState.SENT, ReportState.CONFIRMED}]
     unknown = [report for report in reports if report.state is ReportState.UNKNOWN]
+    if unknown and any(report.is_in_doubt for report in reports):
+        return Verdict.UNDECIDED
     certain = sum((report.value for report in sent), Decimal(0))
     if counted == certain + sum((report.value for report in unknown), Decimal(0)):
         return Verdict.ALL_ARRIVED
