@@ -1,4 +1,4 @@
-"""Stripe's events as they arrived, how far the walk over Stripe's own list has come, and when accounts were compared."""
+"""Events of Stripe as they arrived, how far the walk over its own list has come, and when accounts were compared."""
 
 from alembic import op
 

@@ -68,7 +68,7 @@ async def own_installation(timeout_s: float = 30.0) -> AsyncIterator[Engine]:
 
 @asynccontextmanager
 async def no_leftovers() -> AsyncIterator[None]:
-    """Removes every container of any installation that was not on the engine before; does nothing without an engine."""
+    """Removes the stopped containers of installations that were not on the engine before; nothing without an engine."""
     host = DockerHost("probe", timeout_s=30.0)
     try:
         before = await _labelled(host)
@@ -80,7 +80,7 @@ async def no_leftovers() -> AsyncIterator[None]:
 
 
 async def _labelled(host: DockerHost) -> set[str]:
-    filters = json.dumps({"label": [INSTALLATION_LABEL]})
+    filters = json.dumps({"label": [INSTALLATION_LABEL], "status": ["exited"]})
     try:
         return {one["Id"] for one in await host.engine.get("containers/json", {"all": "1", "filters": filters})}
     except HostUnavailable:
