@@ -205,3 +205,21 @@ async def test_unknown_report_is_not_confirmed_by_the_arrival_of_another(
         await house.reports.confirm_all()
     assert {row.state for row in await house.all_reports(account_id)} == {ReportState.CONFIRMED}
     assert await _counted(world, holder, record) == Decimal(2)
+
+
+async def test_report_not_sent_before_the_invoice_was_final_is_the_operators(
+    house: BillingHouse, world: StripeWorld, holder: PriceBookHolder
+) -> None:
+    account_id, record = await _subscribed(house)
+    await house.add_closed_usage(account_id, COMPUTE, 1000 * NS_PER_HOUR, START)
+    await world.advance_to(APRIL + timedelta(minutes=10))
+    await house.subscriptions.sync_subscription(account_id)
+    assert await house.reports.queue(account_id) == 1
+    await world.advance_to(APRIL + timedelta(hours=2))
+    await house.subscriptions.sync_subscription(account_id)
+    await house.billing.mirror_invoices(account_id)
+    assert (await house.reports.send_due()).dead_count == 1
+    [row] = await house.all_reports(account_id)
+    assert row.state is ReportState.DEAD
+    assert "final" in (row.last_error or "")
+    assert await _counted(world, holder, record) == Decimal(0)

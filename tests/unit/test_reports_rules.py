@@ -104,6 +104,8 @@ def test_unanswered_report_is_repeated_within_the_identifiers_life_only() -> Non
     late = NOW + timedelta(days=35)
     assert next_step(REPORT, now=late, wall=WALL) is NextStep.BURY
     assert next_step(forgotten, now=late, wall=WALL) is NextStep.ASK_SUMMARY
+    assert next_step(REPORT, now=NOW, wall=WALL, final_at=NOW) is NextStep.BURY
+    assert next_step(tried, now=NOW, wall=WALL, final_at=NOW) is NextStep.SEND
 
 
 def test_summary_decides_over_unknown_reports() -> None:

@@ -118,11 +118,15 @@ class NextStep(StrEnum):
     ASK_SUMMARY = "ask_summary"
 
 
-def next_step(report: MeterReport, *, now: datetime, wall: datetime) -> NextStep:
-    """Send it; or, when a former attempt may have arrived too long ago to repeat it, ask Stripe's summary first."""
+def next_step(report: MeterReport, *, now: datetime, wall: datetime, final_at: datetime | None = None) -> NextStep:
+    """Send it; or, when a former attempt may have arrived too long ago to repeat it, ask Stripe's summary first.
+
+    `final_at`: when the invoice of its period became final; what was never sent until then would be billed nowhere.
+    """
     if report.first_sent_at is not None and wall - report.first_sent_at >= IDENTIFIER_HOLDS_FOR:
         return NextStep.ASK_SUMMARY
-    return NextStep.BURY if is_too_old(report.occurred_at, now) else NextStep.SEND
+    is_missed = is_too_old(report.occurred_at, now) or (final_at is not None and report.first_sent_at is None)
+    return NextStep.BURY if is_missed else NextStep.SEND
 
 
 class Verdict(StrEnum):

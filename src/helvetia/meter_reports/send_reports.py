@@ -10,11 +10,13 @@ together at a bounded rate. When Stripe is away the round ends; what was not sen
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from helvetia.billing.service import BillingService
-from helvetia.database.pool import Database
+from helvetia.billing.store import finalized_at_of_period
+from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError, Unavailable
 from helvetia.kernel.identity import AccountId
@@ -25,10 +27,12 @@ from helvetia.meter_reports.model import (
     NextStep,
     ReportState,
     SendRound,
+    is_too_old,
     next_step,
 )
 from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, MeterEventOutOfTime
 from helvetia.stripe_gateway.model import MeterEvent
+from helvetia.subscriptions.store import billing_periods
 
 BATCH_MAX = 100
 STREAMS_AT_ONCE = 4
@@ -79,10 +83,13 @@ async def _claim(parts: SendParts, account_id: AccountId | None, limit: int) -> 
     by_step: dict[NextStep, list[MeterReport]] = {step: [] for step in NextStep}
     async with parts.database.transaction() as tx:
         due = await store.lock_due(tx, wall=wall, sending_lasts=SENDING_LASTS, limit=limit, account_id=account_id)
+        final_ats = await _final_ats(tx, due)
         for report in due:
-            by_step[next_step(report, now=now, wall=wall)].append(report)
+            by_step[next_step(report, now=now, wall=wall, final_at=final_ats.get(_period(report)))].append(report)
         for report in by_step[NextStep.BURY]:
             reason = "older than 35 days when its turn came; Stripe takes it no more"
+            if not is_too_old(report.occurred_at, now):
+                reason = f"not sent before the period's invoice was final ({final_ats[_period(report)]})"
             await store.settle(tx, report, ReportState.DEAD, wall=wall, error=reason)
         for report in by_step[NextStep.ASK_SUMMARY]:
             reason = f"first sent {report.first_sent_at}, no answer within the life of the identifier"
@@ -91,6 +98,25 @@ async def _claim(parts: SendParts, account_id: AccountId | None, limit: int) -> 
     claimed.sort(key=lambda report: (report.created_at, report.piece_start, report.revision))
     settled = SendRound(dead_count=len(by_step[NextStep.BURY]), unknown_count=len(by_step[NextStep.ASK_SUMMARY]))
     return claimed, settled
+
+
+async def _final_ats(tx: Transaction, due: Sequence[MeterReport]) -> dict[tuple[AccountId, datetime], datetime]:
+    """When the invoices of these reports' periods became final, where they are."""
+    final_ats: dict[tuple[AccountId, datetime], datetime] = {}
+    starts = {_period(report) for report in due if report.first_sent_at is None}
+    for account_id in sorted({account_id for account_id, _ in starts}):
+        for billed in await billing_periods(tx, account_id):
+            if (account_id, billed.period.starts_at) in starts:
+                final_at = await finalized_at_of_period(
+                    tx, account_id, billed.stripe_subscription_id, billed.period.ends_at
+                )
+                if final_at is not None:
+                    final_ats[account_id, billed.period.starts_at] = final_at
+    return final_ats
+
+
+def _period(report: MeterReport) -> tuple[AccountId, datetime]:
+    return report.account_id, report.billing_period_start
 
 
 async def _send_stream(parts: SendParts, gate: asyncio.Semaphore, stream: Sequence[MeterReport]) -> SendRound:
