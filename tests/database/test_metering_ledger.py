@@ -11,9 +11,16 @@ from psycopg.errors import RaiseException
 from helvetia.accounts.model import Account, AccountKind
 from helvetia.accounts.store import insert_account
 from helvetia.containers.errors import HostUnavailable
-from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerSpec, ServiceDefinition, Volume
+from helvetia.containers.model import (
+    ContainerCounters,
+    ContainerRecord,
+    ContainerSpec,
+    HoldCause,
+    ServiceDefinition,
+    Volume,
+)
 from helvetia.containers.simulated_host import SimulatedHost
-from helvetia.containers.store import get_service, insert_service, mark_deleted
+from helvetia.containers.store import get_service, insert_service, mark_deleted, place_hold
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId, new_account_id, new_service_id
@@ -21,8 +28,9 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import NS_PER_S, UsageMetric
 from helvetia.metering import store
 from helvetia.metering.errors import BoundaryInFuture
+from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.invariants import broken_invariants
-from helvetia.metering.model import FindingCause, MeteringConfig, UsageTotals
+from helvetia.metering.model import FindingCause, LeakKind, MeteringConfig, UsageTotals
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
 from helvetia.metering.store_runs import insert_readings, lock_open_runs, save_runs
@@ -256,7 +264,7 @@ async def test_labels_of_no_service_make_a_finding_and_nobodys_bill(house: House
     await house.start(service_id=new_service_id())
     await house.live_until(at(10, 10))
     assert await house.rows() == []
-    assert await house.causes() == ["owner_unknown"]
+    assert await house.causes() == ["owner_unknown", "storage_unowned"]
     assert (await house.totals()).is_complete
 
 
@@ -508,3 +516,73 @@ async def test_a_container_that_the_engine_forgot_for_a_while_is_counted_whole_w
     # Storage is not held across its absence (but for the nanosecond that ends the former hold).
     assert await house.used(STORAGE) == 50 * (ns(timedelta(minutes=9 + 19)) + 1)
     await house.check()
+
+
+async def test_m19_time_held_for_payment_accrues_storage_only(house: House) -> None:
+    record = await house.start()
+    await house.live_until(at(10, 30))
+    await _hold(house, at(10, 30))
+    await house.host.stop(record.container_id)
+    await house.live_until(at(12, 30), step=timedelta(minutes=5))
+    held = {metric: await house.used(metric, at(10, 30), at(13)) for metric in UsageMetric}
+    assert await house.used(COMPUTE) == ns(timedelta(minutes=30))
+    assert (held[COMPUTE], held[MEMORY], held[BANDWIDTH]) == (0, 0, 0)
+    assert await house.used(STORAGE) > 0
+    await house.check()
+
+
+async def test_m19_what_runs_while_held_or_belongs_to_nobody_is_found_with_its_money(house: House) -> None:
+    record = await house.start()
+    await house.start(replica=9, service_id=new_service_id())
+    await _hold(house, at(10))
+    await house.live_until(at(10, 10))
+    leaks = {leak.kind: leak for leak in await LeakService(house.database, house.clock).find_leaks()}
+    assert set(leaks) == {
+        LeakKind.RUNNING_WHILE_HELD,
+        LeakKind.CONTAINER_UNOWNED,
+        LeakKind.STORAGE_UNOWNED,
+    }
+    held = leaks[LeakKind.RUNNING_WHILE_HELD]
+    assert (held.name, held.since_at) == (record.container_id, at(10))
+    assert held.day_minor == Decimal("24.0000")  # a kilobyte of memory is below a hundredth of a hundredth of a cent
+    assert leaks[LeakKind.CONTAINER_UNOWNED].day_minor == Decimal("24.0000")
+    assert "50 bytes" in leaks[LeakKind.STORAGE_UNOWNED].detail
+
+
+async def _hold(house: House, at_: datetime) -> None:
+    async with house.database.transaction() as tx:
+        service = await get_service(tx, house.account_id, house.service_id)
+        assert service is not None
+        await place_hold(tx, service, HoldCause.PAYMENT, reason="test", placed_by="test", at=at_)
+
+
+async def test_m22_what_is_used_while_past_due_is_counted_and_closed_like_any_other(house: House) -> None:
+    async with house.database.transaction() as tx:
+        await tx.execute(
+            """INSERT INTO subscriptions (id, account_id, user_id, plan, status, stripe_customer_id,
+                   current_period_start, current_period_end, started_at, created_at, updated_at)
+               VALUES (%(id)s, %(id)s, %(id)s, 'PRO', 'PAST_DUE', 'cus_1', %(at)s, %(end)s, %(at)s, %(at)s, %(at)s)""",
+            {"id": house.account_id, "at": at(9), "end": at(23)},
+        )
+        await store.set_known_until(tx, house.account_id, at(13), waits_for_stripe=True)
+    await house.start()
+    await house.live_until(at(12, 10), step=timedelta(minutes=5))
+    async with house.database.transaction() as tx:
+        closed = await store.closed_totals(tx, house.account_id, DAY)
+    assert closed[COMPUTE] == ns(timedelta(hours=2))
+    assert await house.used(COMPUTE) == ns(timedelta(hours=2, minutes=10))
+
+
+async def test_open_gaps_tell_broken_metering_from_no_usage(house: House) -> None:
+    leaks = LeakService(house.database, house.clock)
+    await house.live_until(at(10, 5))
+    assert await leaks.open_gaps() == {}  # nothing runs: no usage, and nothing is wrong
+    await house.start()
+    await house.tick()
+    house.host.is_available = False
+    house.clock.advance(timedelta(minutes=5))
+    with pytest.raises(HostUnavailable):
+        await house.metering.sample()
+    assert await leaks.open_gaps() == {FindingCause.ENGINE_UNREACHABLE: (1, at(10, 5))}
+    totals = await house.totals()
+    assert not totals.is_complete

@@ -215,3 +215,12 @@ def test_layout_is_present_where_its_controllers_are(tmp_path: Path) -> None:
 async def test_host_that_is_no_local_engine_is_asked_itself() -> None:
     clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
     assert isinstance(await choose_reader(SimulatedHost("x", clock)), HostReader)
+
+
+async def test_m16_five_hundred_containers_are_read_in_one_look_within_a_second(machine: Machine) -> None:
+    records = [machine.add(number) for number in range(500)]
+    reader, clock = machine.reader(), SystemClock()
+    await reader.read(records)
+    started_s = clock.monotonic()
+    assert len(await reader.read(records)) == 500
+    assert clock.monotonic() - started_s < 1

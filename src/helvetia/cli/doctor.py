@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -15,13 +15,17 @@ from helvetia.database.health import read_database_health
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
+from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.invariants import broken_invariants
+from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.readers.model import CounterReader
 from helvetia.settings import Settings
 from helvetia.stripe_gateway.model import StripeGateway
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 
 SKEW_MAX_S = 5.0
+SKEW_MAX_MS = 5_000
+NODE_SILENT_MAX = timedelta(minutes=5)
 STRIPE_URL = "https://api.stripe.com"
 ASK_STRIPE_S = 10.0
 
@@ -111,6 +115,39 @@ async def _metering(house: AsyncContainer) -> Finding:
     return Finding(check="metering", state="ok", found="every invariant of the ledger holds")
 
 
+async def _gaps(house: AsyncContainer) -> Finding:
+    gaps = await (await house.get(LeakService)).open_gaps()
+    if gaps:
+        text = ", ".join(
+            f"{cause.value}: {count} since {since:%Y-%m-%d %H:%M}" for cause, (count, since) in gaps.items()
+        )
+        return Finding(check="gaps", state="warning", found=text, advice=_ADVICE["gaps"])
+    return Finding(check="gaps", state="ok", found="everything that runs is being read")
+
+
+async def _leaks(house: AsyncContainer) -> Finding:
+    leaks = await (await house.get(LeakService)).find_leaks()
+    if leaks:
+        day = sum(leak.day_minor for leak in leaks) / 100
+        text = "; ".join(f"{leak.kind.value} {leak.name[:20]} ${leak.day_minor / 100:.4f} a day" for leak in leaks[:5])
+        return Finding(
+            check="leaks", state="warning", found=f"{len(leaks)}, ${day:.4f} a day: {text}", advice=_ADVICE["leaks"]
+        )
+    return Finding(check="leaks", state="ok", found="nothing runs or is held that nobody pays")
+
+
+async def _nodes(house: AsyncContainer) -> Finding:
+    nodes = await (await house.get(NodeService)).list_nodes()
+    late_at = (await house.get(Clock)).wall() - NODE_SILENT_MAX
+    bad = [one.node for one in nodes if one.revoked_at is None and (one.seen_at is None or one.seen_at < late_at)]
+    bad += [f"{one.node} ({one.clock_ahead_ms} ms off)" for one in nodes if abs(one.clock_ahead_ms or 0) > SKEW_MAX_MS]
+    if bad:
+        return Finding(
+            check="nodes", state="warning", found=f"silent or off: {', '.join(bad)}", advice=_ADVICE["nodes"]
+        )
+    return Finding(check="nodes", state="ok", found=f"{len(nodes)} remote nodes, all heard of")
+
+
 async def _stripe(house: AsyncContainer) -> Finding:
     account = await (await house.get(StripeGateway)).retrieve_account()
     return Finding(check="stripe", state="ok", found=f"answers as account {account.account_id}")
@@ -154,6 +191,9 @@ CHECKS: dict[str, Check] = {
     "worker": _worker,
     "engine": _engine,
     "metering": _metering,
+    "gaps": _gaps,
+    "leaks": _leaks,
+    "nodes": _nodes,
     "stripe": _stripe,
     "prices": _prices,
     "clocks": _clocks,
@@ -163,6 +203,9 @@ _ADVICE = {
     "worker": "start one with `helvetia worker`; without it nothing is metered, started or reported",
     "engine": "start the Docker Engine, or correct DOCKER_HOST; running containers are not affected",
     "metering": "see docs/operator-runbook.md; stop nothing, the readings are kept",
+    "gaps": "metering is broken there, not idle: look at the engine and the worker; nothing is guessed meanwhile",
+    "leaks": "remove what is nobody's by hand; what runs while held is stopped by the worker if it can be",
+    "nodes": "look at `helvetia agent` there and at its clock; its readings wait on its disk",
     "stripe": "check STRIPE_SECRET_KEY and the network; metering and limits go on meanwhile",
     "prices": "run `helvetia setup-stripe`, or correct the STRIPE_PRICE_ID_… variables; nothing is reported until then",
     "clocks": "set this machine's clock by NTP: usage is stamped with it",

@@ -6,6 +6,7 @@ Instants of the engine are `_ns` since the epoch. Quantities are integers in bas
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
@@ -62,6 +63,7 @@ class FindingCause(StrEnum):
     RUNS_UNSEEN = "runs_unseen"
     COUNTER_FELL = "counter_fell"
     OWNER_UNKNOWN = "owner_unknown"
+    STORAGE_UNOWNED = "storage_unowned"
     PAUSED = "paused"
 
 
@@ -76,6 +78,27 @@ class Finding:
     cause: FindingCause
     starts_ns: int
     ends_ns: int
+    detail: str
+
+
+class LeakKind(StrEnum):
+    """Ways to lose money without a bill."""
+
+    CONTAINER_UNOWNED = "container_unowned"
+    STORAGE_UNOWNED = "storage_unowned"
+    RUNNING_WHILE_HELD = "running_while_held"
+    RUNNING_UNWISHED = "running_unwished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """Something that uses the machine and should not, or that nobody pays; what a day of it costs at list prices."""
+
+    kind: LeakKind
+    name: str
+    service_id: ServiceId
+    since_at: datetime
+    day_minor: Decimal
     detail: str
 
 

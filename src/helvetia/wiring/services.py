@@ -16,6 +16,7 @@ from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
 from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.service import MeteringService, UsageTrackingService
@@ -41,6 +42,7 @@ class ServiceProvider(Provider):
     containers = provide(ContainerService)
     usage_tracking = provide(UsageTrackingService)
     nodes = provide(NodeService)
+    leaks = provide(LeakService)
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     costs = provide(CostService)

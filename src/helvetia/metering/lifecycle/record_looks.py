@@ -14,7 +14,7 @@ from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
 from helvetia.metering import store_runs, store_storage
 from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
-from helvetia.metering.model import NOBODY, Run
+from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
 
 _log = structlog.get_logger()
 
@@ -66,7 +66,10 @@ class LookRecorder:
             await store_storage.save_sizes(
                 tx, node, owned, looked_ns=looked_ns, recorded_at=self._clock.now(), is_whole=is_whole
             )
-        _log_leaks([size for size in sizes if size.service_id not in owners])
+            strays = [size for size in sizes if size.service_id not in owners]
+            await store_runs.save_findings(tx, [_stray(size) for size in strays], recorded_at=self._clock.now())
+        for size in strays:
+            _log.warning("metering.storage_unowned", holder=size.holder, size_bytes=size.size_bytes)
         return len(owned)
 
     async def record_outage(self, node: str, detail: str) -> None:
@@ -109,6 +112,15 @@ def _seen_at(run: Run, seen_ns: int) -> Run:
     return replace(run, seen_ns=seen_ns)
 
 
-def _log_leaks(sizes: Sequence[StorageSize]) -> None:
-    for size in sizes:
-        _log.warning("metering.storage_unowned", holder=size.holder, size_bytes=size.size_bytes)
+def _stray(size: StorageSize) -> Finding:
+    """One row a holder, whose end grows while it is there; the detail begins with the bytes (find_leaks reads them)."""
+    return Finding(
+        account_id=NOBODY,
+        service_id=size.service_id,
+        incarnation=size.holder,
+        kind=FindingKind.ANOMALY,
+        cause=FindingCause.STORAGE_UNOWNED,
+        starts_ns=0,
+        ends_ns=size.sampled_ns,
+        detail=f"{size.size_bytes} bytes of {size.kind} {size.holder} belong to no service",
+    )
