@@ -22,7 +22,11 @@ from helvetia.subscriptions.invariants import broken_invariants as broken_subscr
 from support.billing_house import BillingHouse, MovableClock, build_house
 from support.stripe_world import StripeWorld
 
-FOR_THE_OPERATOR = {"no plan is in doubt", "nothing waits for the operator"}
+FOR_THE_OPERATOR = {
+    "no plan is in doubt",
+    "nothing waits for the operator",
+    "what was sent is counted within a day",
+}
 
 
 def _free_port() -> int:

@@ -1,5 +1,6 @@
 """Usage → money, where it once went wrong: billed twice, billed never, or nobody told."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,10 +9,11 @@ from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.clock import to_unix_s
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
+from helvetia.meter_reports.invariants import broken_invariants
 from helvetia.meter_reports.model import ReportState
 from helvetia.stripe_gateway.client import StripeClientGateway
-from helvetia.stripe_gateway.errors import StripeUnavailable
-from helvetia.stripe_gateway.model import MeterEvent
+from helvetia.stripe_gateway.errors import StripeObjectMissing, StripeUnavailable
+from helvetia.stripe_gateway.model import MeterEvent, MeterSummary
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.model import SubscriptionRecord
 from support.billing_house import BillingHouse, MovableClock, build_house
@@ -41,6 +43,26 @@ class LossyGateway:
         await self._gateway.send_meter_event(event)
         if self.loses_answers:
             raise StripeUnavailable
+
+
+class ForgetfulGateway:
+    """Passes everything on, but knows no summaries of one customer."""
+
+    def __init__(self, gateway: StripeClientGateway, forgotten: str) -> None:
+        self._gateway = gateway
+        self._forgotten = forgotten
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    async def meter_event_summaries(
+        self, *, meter_id: str, customer_id: str, starts_at: datetime, ends_at: datetime
+    ) -> Sequence[MeterSummary]:
+        if customer_id == self._forgotten:
+            raise StripeObjectMissing
+        return await self._gateway.meter_event_summaries(
+            meter_id=meter_id, customer_id=customer_id, starts_at=starts_at, ends_at=ends_at
+        )
 
 
 async def _subscribed(house: BillingHouse) -> tuple[AccountId, SubscriptionRecord]:
@@ -223,3 +245,46 @@ async def test_report_not_sent_before_the_invoice_was_final_is_the_operators(
     assert row.state is ReportState.DEAD
     assert "final" in (row.last_error or "")
     assert await _counted(world, holder, record) == Decimal(0)
+
+
+async def test_confirming_goes_on_when_one_account_fails(
+    house: BillingHouse, gateway: StripeClientGateway, holder: PriceBookHolder, clock: MovableClock
+) -> None:
+    subscribed = [await _subscribed(house) for _ in range(3)]
+    for account_id, _ in subscribed:
+        await _use(house, account_id, 1, START)
+    forgetful = ForgetfulGateway(gateway, _customer(subscribed[0][1]))
+    other = build_house(house.database, clock, forgetful, holder)  # type: ignore[arg-type]
+    assert await other.reports.confirm_all() == 3
+    states = [(await house.all_reports(account_id))[0].state for account_id, _ in subscribed]
+    assert states == [ReportState.SENT, ReportState.CONFIRMED, ReportState.CONFIRMED]
+
+
+async def test_event_ahead_of_stripes_clock_is_sent_when_its_time_has_come(
+    house: BillingHouse, world: StripeWorld, holder: PriceBookHolder, clock: MovableClock
+) -> None:
+    account_id, record = await _subscribed(house)
+    clock.advance_to(START + timedelta(hours=4))
+    await _use(house, account_id, 1, START.replace(hour=12, minute=0, second=0))
+    assert [row.state for row in await house.all_reports(account_id)] == [ReportState.DUE]
+    await world.advance_to(START + timedelta(hours=5))
+    clock.wall_shift += timedelta(hours=2)
+    await house.reports.send_due()
+    assert await _counted(world, holder, record) == Decimal(1)
+
+
+async def test_sent_report_that_stripe_never_counts_is_told_after_a_day(
+    house: BillingHouse, world: StripeWorld, clock: MovableClock
+) -> None:
+    account_id, _ = await _subscribed(house)
+    await _use(house, account_id, 100, START)
+    [row] = await house.all_reports(account_id)
+    await world.v1.billing.meter_event_adjustments.create_async(
+        {"event_name": row.event_name, "type": "cancel", "cancel": {"identifier": row.identifier}}
+    )
+    for wait, is_told in ((timedelta(hours=23), False), (timedelta(hours=2), True)):
+        clock.wall_shift += wait
+        await house.reports.confirm_all()
+        async with house.database.transaction() as tx:
+            broken = await broken_invariants(tx)
+        assert ("what was sent is counted within a day" in broken) is is_told

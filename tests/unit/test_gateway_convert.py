@@ -16,6 +16,7 @@ from helvetia.stripe_gateway.convert_subscription import from_stripe_subscriptio
 from helvetia.stripe_gateway.errors import (
     AlreadyUsedIdentifier,
     CardDeclined,
+    MeterEventAhead,
     MeterEventOutOfTime,
     StripeNotAuthorized,
     StripeObjectMissing,
@@ -188,6 +189,10 @@ def test_customer_key_names_account_and_content_and_no_person() -> None:
         (
             stripe.InvalidRequestError("An event already exists with identifier x.", "identifier", http_status=400),
             AlreadyUsedIdentifier,
+        ),
+        (
+            stripe.InvalidRequestError("ahead", "timestamp", "timestamp_in_future", http_status=400),
+            MeterEventAhead,
         ),
         (
             stripe.InvalidRequestError("old", "timestamp", "timestamp_too_far_in_past", http_status=400),

@@ -7,7 +7,9 @@ ever sent here; a row that surely never arrived becomes due again.
 from collections.abc import Sequence
 from decimal import Decimal
 
-from helvetia.database.pool import Database
+import structlog
+
+from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
@@ -22,6 +24,8 @@ from helvetia.meter_reports.model import (
 )
 from helvetia.stripe_gateway.model import PriceBook, StripeGateway
 from helvetia.subscriptions.model import BillingPeriod
+
+_log = structlog.get_logger()
 
 _COUNTED = frozenset({ReportState.SENT, ReportState.CONFIRMED, ReportState.UNKNOWN})
 
@@ -76,12 +80,20 @@ async def _settle(
                 await store.settle(tx, report, ReportState.CONFIRMED, wall=wall)
             if verdict is Verdict.UNKNOWN_NEVER_ARRIVED and report.state is ReportState.UNKNOWN:
                 await store.make_due_again(tx, report)
+            if verdict is Verdict.UNDECIDED and report.is_uncounted(wall):
+                await _tell_uncounted(tx, report, counted)
     return Confirmation(
         metric=metric,
         sent=sum((report.value for report in reports if report.state in _COUNTED), Decimal(0)),
         counted=counted,
         is_confirmed=verdict is Verdict.ALL_ARRIVED,
     )
+
+
+async def _tell_uncounted(tx: Transaction, report: MeterReport, counted: Decimal) -> None:
+    """Once per row: its invariant is broken from now on, until a summary confirms it."""
+    if await store.note_uncounted(tx, report, f"sent more than a day ago, but Stripe counted {counted} in all"):
+        _log.error("meter_reports.not_counted", identifier=report.identifier, sent_at=str(report.settled_at))
 
 
 def _attempts(reports: Sequence[MeterReport]) -> set[tuple[str, ReportState, int]]:

@@ -36,6 +36,10 @@ INVARIANTS: Mapping[str, str] = {
         SELECT account_id, metric, billing_period_start, {_COUNTED} AS value FROM meter_reports
         GROUP BY account_id, metric, billing_period_start HAVING {_COUNTED} < 0
     """,
+    "what was sent is counted within a day": """
+        SELECT account_id, metric, identifier, value, settled_at, last_error FROM meter_reports
+        WHERE state = 'sent' AND last_error IS NOT NULL
+    """,
     "nothing waits for the operator": """
         SELECT account_id, metric, identifier, value, state, last_error FROM meter_reports
         WHERE state IN ('dead', 'unknown')

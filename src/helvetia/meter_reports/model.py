@@ -23,6 +23,8 @@ IDENTIFIER_HOLDS_FOR = timedelta(hours=23, minutes=30)
 SENDING_LASTS = timedelta(seconds=60)
 # Summaries are eventually consistent: what was sent this recently may not be in them yet.
 SUMMARY_SETTLES_IN = timedelta(minutes=15)
+# What was sent and is in no summary after this much real time, nobody at Stripe will count by itself.
+COUNTED_WITHIN = timedelta(days=1)
 REJECTED_WAIT_MIN = timedelta(minutes=1)
 REJECTED_WAIT_MAX = timedelta(hours=6)
 
@@ -69,6 +71,11 @@ class MeterReport:
     def is_in_doubt(self) -> bool:
         """Whether an attempt without an answer may have arrived though the row is due."""
         return self.state is ReportState.DUE and self.first_sent_at is not None
+
+    def is_uncounted(self, wall: datetime) -> bool:
+        """Whether Stripe took it, and its summaries should have confirmed it long ago."""
+        is_sent = self.state is ReportState.SENT and self.settled_at is not None
+        return is_sent and wall - (self.settled_at or wall) > COUNTED_WITHIN
 
     @property
     def stream(self) -> tuple[str, str]:

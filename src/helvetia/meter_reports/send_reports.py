@@ -30,7 +30,7 @@ from helvetia.meter_reports.model import (
     is_too_old,
     next_step,
 )
-from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, MeterEventOutOfTime
+from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, MeterEventAhead, MeterEventOutOfTime
 from helvetia.stripe_gateway.model import MeterEvent
 from helvetia.subscriptions.store import billing_periods
 
@@ -145,6 +145,8 @@ async def _send_one(parts: SendParts, report: MeterReport) -> SendRound:
         await parts.billing.report_usage(event)
     except AlreadyUsedIdentifier:
         return await _settle(parts, report, ReportState.SENT, None)
+    except MeterEventAhead as error:
+        return await _failed(parts, report, error)
     except MeterEventOutOfTime as error:
         return await _settle(parts, report, ReportState.DEAD, error.detail)
     except Unavailable as error:

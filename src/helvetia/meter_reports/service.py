@@ -25,6 +25,7 @@ from helvetia.meter_reports.reject_reports import reject_reports
 from helvetia.meter_reports.send_reports import BATCH_MAX, Pace, SendParts, send_reports
 from helvetia.metering.service import MeteringService
 from helvetia.stripe_gateway.actions import StripeActions
+from helvetia.stripe_gateway.errors import StripeNotAuthorized, StripeRateLimited, StripeUnavailable
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.service import SubscriptionService
 
@@ -110,11 +111,19 @@ class MeterReportService:
         return ()
 
     async def confirm_all(self, limit: int = 50) -> int:
-        """Confirm periods that wait for it, at most `limit` in one go; says how many were asked for."""
+        """Confirm periods that wait for it, at most `limit` in one go; says how many were asked for.
+
+        One account's failure stops no other; Stripe's being away stops all.
+        """
         async with self._database.transaction() as tx:
             waiting = await store.periods_to_confirm(tx, limit)
         for account_id, period_start in waiting:
-            await self.confirm(account_id, period_start)
+            try:
+                await self.confirm(account_id, period_start)
+            except (StripeUnavailable, StripeRateLimited, StripeNotAuthorized):
+                raise
+            except HelvetiaError as error:
+                _log.warning("meter_reports.confirm_failed", account_id=str(account_id), code=error.code)
         return len(waiting)
 
     async def reject(self, identifiers: Sequence[str], reason: str) -> int:

@@ -146,6 +146,15 @@ async def make_due_again(tx: Transaction, report: MeterReport) -> None:
     )
 
 
+async def note_uncounted(tx: Transaction, report: MeterReport, error: str) -> bool:
+    """A sent row that no summary confirms; says whether that is new."""
+    cursor = await tx.execute(
+        f"UPDATE meter_reports SET last_error = %s WHERE {_KEY} AND state = 'sent' AND last_error IS NULL",
+        (error, report.account_id, report.metric, report.piece_start, report.revision),
+    )
+    return cursor.rowcount == 1
+
+
 async def reports_of_range(
     tx: Transaction, account_id: AccountId, customer_id: str, metric: UsageMetric, events: Period
 ) -> list[MeterReport]:

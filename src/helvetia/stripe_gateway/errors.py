@@ -36,6 +36,12 @@ class MeterEventOutOfTime(StripeRefused):
     code = "meter_event_out_of_time"
 
 
+class MeterEventAhead(MeterEventOutOfTime):
+    """Stripe's time has not come to the event's yet; it takes it later."""
+
+    code = "meter_event_ahead"
+
+
 class StripeObjectMissing(NotFound):
     """Stripe knows no such object."""
 

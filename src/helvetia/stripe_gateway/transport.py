@@ -17,6 +17,7 @@ from helvetia.kernel.errors import HelvetiaError
 from helvetia.stripe_gateway.errors import (
     AlreadyUsedIdentifier,
     CardDeclined,
+    MeterEventAhead,
     MeterEventOutOfTime,
     StripeNotAuthorized,
     StripeObjectMissing,
@@ -32,7 +33,8 @@ CALL_S = 40.0  # all attempts of the SDK and its pauses together
 
 # Not verified with a real key: how Stripe words that a meter event's identifier was used before.
 IDENTIFIER_USED_WORDS = "already exists with identifier"
-_OUT_OF_TIME_CODES = frozenset({"timestamp_too_far_in_past", "timestamp_in_future"})
+_TOO_OLD_CODE = "timestamp_too_far_in_past"
+_AHEAD_CODE = "timestamp_in_future"
 _STATUS_NOT_FOUND = 404
 _STATUS_RATE_LIMITED = 429
 _STATUS_BAD_REQUEST = 400
@@ -91,7 +93,9 @@ def to_our_error(error: stripe.StripeError) -> HelvetiaError:
 def _refusal(error: stripe.StripeError, status: int, detail: str | None, request_id: str | None) -> HelvetiaError:
     if detail is not None and IDENTIFIER_USED_WORDS in detail:
         return AlreadyUsedIdentifier(requestId=request_id)
-    if error.code in _OUT_OF_TIME_CODES:
+    if error.code == _AHEAD_CODE:
+        return MeterEventAhead(requestId=request_id)
+    if error.code == _TOO_OLD_CODE:
         return MeterEventOutOfTime(requestId=request_id)
     if status == _STATUS_NOT_FOUND or (status == _STATUS_BAD_REQUEST and error.code == "resource_missing"):
         return StripeObjectMissing(detail, requestId=request_id)
