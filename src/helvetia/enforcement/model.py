@@ -110,6 +110,8 @@ class AccountFacts:
     overrides: Sequence[Override] = ()
     service_count: int = 0
     payment_held_count: int = 0
+    noticed_failure_at: datetime | None = None
+    noticed_hold_at: datetime | None = None
 
     @property
     def first_failed_at(self) -> datetime | None:

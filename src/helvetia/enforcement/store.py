@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
+from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.database.pool import Transaction
 from helvetia.enforcement.model import (
     AccountFacts,
@@ -28,6 +29,7 @@ SELECT s.account_id, s.plan, s.status, s.stripe_customer_id, s.stripe_subscripti
            SELECT FROM plan_changes p WHERE p.account_id = s.account_id
                AND p.stripe_subscription_id = s.stripe_subscription_id AND p.direction = 'end' AND p.state = 'scheduled'
        ) THEN greatest(e.free_chosen_at, s.ended_at) ELSE e.free_chosen_at END AS free_chosen_at,
+       e.noticed_failure_at, e.noticed_hold_at,
        f.stripe_subscription_id AS failed_subscription_id, f.failed_invoice_id, f.first_failed_at, f.ended_by_failure,
        f.read_at, o.overrides, coalesce(c.service_count, 0) AS service_count, coalesce(h.held_count, 0) AS held_count
 FROM subscriptions s
@@ -96,8 +98,9 @@ async def facts_of(tx: Transaction, account_id: AccountId) -> AccountFacts | Non
 
 
 async def facts_of_interest(tx: Transaction) -> Sequence[AccountFacts]:
-    """Every account that is not simply in order: not ACTIVE, or with a service held for payment."""
-    return await _facts(tx, " AND (s.status <> 'ACTIVE' OR h.held_count > 0) ORDER BY s.account_id", ())
+    """Every account that is not simply in order: not ACTIVE, held for payment, or told of a failure that has passed."""
+    where = " AND (s.status <> 'ACTIVE' OR h.held_count > 0 OR e.noticed_failure_at IS NOT NULL) ORDER BY s.account_id"
+    return await _facts(tx, where, ())
 
 
 async def _facts(tx: Transaction, where: str, values: Sequence[object]) -> list[AccountFacts]:
@@ -130,6 +133,8 @@ def _from_row(row: Mapping[str, Any]) -> AccountFacts:
         overrides=tuple(_to_override(one) for one in row["overrides"] or ()),
         service_count=row["service_count"],
         payment_held_count=row["held_count"],
+        noticed_failure_at=row["noticed_failure_at"],
+        noticed_hold_at=row["noticed_hold_at"],
     )
 
 
@@ -256,3 +261,54 @@ async def last_passes(tx: Transaction, limit: int) -> Sequence[Mapping[str, Any]
 async def mark_pass_lifted(tx: Transaction, pass_id: UUID, at: datetime) -> bool:
     cursor = await tx.execute("UPDATE enforcement_passes SET lifted_at = %s WHERE pass_id = %s", (at, pass_id))
     return cursor.rowcount == 1
+
+
+async def save_noticed(
+    tx: Transaction, account_id: AccountId, *, failure_at: datetime | None, hold_at: datetime | None
+) -> None:
+    """Which failure, and which day of the hold, the account is told of."""
+    await tx.execute(
+        "INSERT INTO enforcement_accounts (account_id, noticed_failure_at, noticed_hold_at) VALUES (%s, %s, %s)"
+        " ON CONFLICT (account_id) DO UPDATE SET noticed_failure_at = excluded.noticed_failure_at,"
+        " noticed_hold_at = excluded.noticed_hold_at",
+        (account_id, failure_at, hold_at),
+    )
+
+
+_NEW_INVOICES = """
+SELECT i.account_id, i.stripe_invoice_id, coalesce(i.number, i.stripe_invoice_id) AS number, i.total_minor, i.currency
+FROM invoices i
+WHERE i.finalized_at > %s AND i.status IN ('open', 'paid') AND i.total_minor > 0
+  AND NOT EXISTS (SELECT FROM notifications n
+                  WHERE n.account_id = i.account_id AND n.key = 'invoice:' || i.stripe_invoice_id)
+ORDER BY i.finalized_at LIMIT %s
+"""
+
+_NEW_PLANS = """
+WITH now_in_force AS (
+    SELECT s.account_id, CASE WHEN s.status = 'CANCELED' THEN 'FREE'::subscription_plan ELSE s.plan END AS plan
+    FROM subscriptions s JOIN accounts a USING (account_id) WHERE a.deleted_at IS NULL
+), changed AS (
+    SELECT p.account_id, p.plan, e.noticed_plan FROM now_in_force p LEFT JOIN enforcement_accounts e USING (account_id)
+    WHERE e.noticed_plan IS DISTINCT FROM p.plan ORDER BY p.account_id LIMIT %s
+), saved AS (
+    INSERT INTO enforcement_accounts (account_id, noticed_plan) SELECT account_id, plan FROM changed
+    ON CONFLICT (account_id) DO UPDATE SET noticed_plan = excluded.noticed_plan
+)
+SELECT account_id, noticed_plan, plan FROM changed
+"""
+
+
+async def new_invoices(tx: Transaction, *, finalized_after: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Invoices that became final and that nobody was told of."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_NEW_INVOICES, (finalized_after, limit))
+        return await cursor.fetchall()
+
+
+async def new_plans(
+    tx: Transaction, *, limit: int
+) -> Sequence[tuple[AccountId, SubscriptionPlan | None, SubscriptionPlan]]:
+    """Accounts whose plan is another than the one last noticed (None: none was), which it becomes now."""
+    cursor = await tx.execute(_NEW_PLANS, (limit,))
+    return [(AccountId(row[0]), row[1], row[2]) for row in await cursor.fetchall()]

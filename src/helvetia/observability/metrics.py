@@ -18,3 +18,5 @@ WEBHOOK_OLDEST_S = Gauge("helvetia_webhooks_oldest_waiting_seconds", "Age of the
 BACKFILL_FOUND = Counter("helvetia_webhooks_backfilled_events", "Events that only the walk over Stripe's list found")
 PLAN_PROBLEMS = Counter("helvetia_subscriptions_plan_problems", "Reads of Stripe that left a new doubt about the plan")
 DIFFERENCES = Counter("helvetia_webhooks_differences", "Differences from Stripe found by comparison", ["repaired"])
+
+ENFORCEMENT_BRAKE = Gauge("helvetia_enforcement_brake", "1 while a pass of enforcement would hold accounts but may not")

@@ -14,12 +14,16 @@ from helvetia.costs.service import CostService
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
+from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.service import MeteringService, UsageTrackingService
+from helvetia.notifications.model import MailChannel, MailConfig
+from helvetia.notifications.send_mail import SmtpChannel
+from helvetia.notifications.service import NotificationService
 from helvetia.settings import Settings
 from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.subscriptions.service import SubscriptionService
@@ -46,6 +50,9 @@ class ServiceProvider(Provider):
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     costs = provide(CostService)
+    enforcement = provide(EnforcementService)
+    notifications = provide(NotificationService)
+    mail_channel = provide(SmtpChannel, provides=MailChannel)
     webhooks = provide(WebhookService)
     schedule = provide(Schedule)
     worker = provide(Worker)
@@ -81,10 +88,21 @@ class ServiceProvider(Provider):
         return EnforcementConfig(mode=EnforcementMode(settings.enforcement_mode_in_force))
 
     @provide
+    def mail_config(self, settings: Settings) -> MailConfig:
+        smtp_url = settings.smtp_url
+        return MailConfig(
+            smtp_url=None if smtp_url is None else smtp_url.get_secret_value(),
+            sender=settings.mail_from,
+            language=settings.notification_language,
+            base_url=settings.public_base_url,
+        )
+
+    @provide
     def rhythm(self, settings: Settings) -> Rhythm:
         return Rhythm(
             sample_s=settings.metering_interval_s,
             sweep_s=settings.metering_sweep_s,
             storage_s=settings.metering_storage_interval_s,
             sync_s=settings.stripe_poll_s,
+            enforce_s=settings.enforcement_interval_s,
         )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from helvetia.billing.service import BillingService
 from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.database.job_queue import JobFunction
+from helvetia.enforcement.service import EnforcementService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.service import MeteringService
+from helvetia.notifications.service import NotificationService
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.webhooks.service import WebhookService
 from helvetia.worker.ticks import Tick
@@ -32,6 +34,10 @@ class Rhythm:
     dispatch_s: float = 0.5
     backfill_s: float = 300.0
     compare_s: float = 900.0
+    enforce_s: float = 15.0
+    quota_s: float = 15.0
+    news_s: float = 60.0
+    notify_s: float = 5.0
 
 
 class Schedule:
@@ -46,6 +52,9 @@ class Schedule:
         billing: BillingService,
         reports: MeterReportService,
         webhooks: WebhookService,
+        *,
+        enforcement: EnforcementService,
+        notifications: NotificationService,
     ) -> None:
         def tick(name: str, every_s: float, run: JobFunction, *, deadline_s: float = 60.0) -> Tick:
             return Tick(name=name, every_s=every_s, deadline_s=deadline_s, run=run)
@@ -67,6 +76,10 @@ class Schedule:
             tick("webhooks.dispatch", rhythm.dispatch_s, webhooks.dispatch, deadline_s=10),
             tick("webhooks.backfill", rhythm.backfill_s, webhooks.backfill, deadline_s=240),
             tick("webhooks.compare", rhythm.compare_s, webhooks.compare_due, deadline_s=600),
+            tick("enforcement.run_pass", rhythm.enforce_s, enforcement.run_pass, deadline_s=120),
+            tick("enforcement.check_quotas", rhythm.quota_s, enforcement.check_quotas),
+            tick("enforcement.tell_news", rhythm.news_s, enforcement.tell_news),
+            tick("notifications.send_due", rhythm.notify_s, notifications.send_due, deadline_s=600),
         )
         self.jobs: Mapping[str, JobFunction] = {
             "subscriptions.sync_account": subscriptions.sync_account_job,
