@@ -15,6 +15,7 @@ from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import AccountId
+from helvetia.kernel.turns import Turns
 from helvetia.meter_reports import store
 from helvetia.meter_reports.confirm_reports import confirm_reports
 from helvetia.meter_reports.errors import FlushInFuture, ReportsStillDue
@@ -55,6 +56,7 @@ class MeterReportService:
         self._prices = prices
         self._subscriptions = subscriptions
         self._metering = metering
+        self._queued = Turns()
         self._send = SendParts(database=database, clock=clock, billing=billing, pace=Pace(clock))
         self._cancel = CancelParts(
             database=database,
@@ -77,18 +79,17 @@ class MeterReportService:
         """Queue every account that has a billing period still open to reports; one account's failure stops no other."""
         self._prices.require()
         after: AccountId | None = None
-        queued = 0
+        account_ids: list[AccountId] = []
         for _ in range(PAGES_MAX):
             async with self._database.transaction() as tx:
                 page = await store.accounts_to_queue(
                     tx, ended_after=self._clock.now() - REPORTABLE_FOR, after=after, limit=ACCOUNTS_PER_PAGE
                 )
-            for account_id in page:
-                queued += await self._queue_or_log(account_id)
+            account_ids += page
             if len(page) < ACCOUNTS_PER_PAGE:
                 break
             after = page[-1]
-        return queued
+        return sum([await self._queue_or_log(account_id) for account_id in self._queued.rotate(account_ids)])
 
     async def _queue_or_log(self, account_id: AccountId) -> int:
         try:

@@ -6,7 +6,7 @@ is lost by that, for time comes from the engine, bytes from cumulative counters,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -18,6 +18,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId, new_id
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
+from helvetia.kernel.turns import Turns
 from helvetia.metering import store, store_pieces, store_usage
 from helvetia.metering.errors import (
     BoundaryInFuture,
@@ -57,6 +58,7 @@ class MeteringService:
         self._host = host
         self._config = config
         self._recorder = RunRecorder(database, clock, host, reader, config)
+        self._counted, self._closed = Turns(), Turns()
 
     async def sample(self) -> int:
         """Tick, every sample interval: counters of everything that runs. Returns how many readings were taken."""
@@ -79,14 +81,14 @@ class MeteringService:
         """Tick, every minute: count what is not counted for good. Returns how many accounts were counted."""
         async with self._database.transaction() as tx:
             account_ids = await store_pieces.accounts_with_open_lives(tx)
-        await _each(account_ids, self._count)
+        await _each(self._counted.rotate(account_ids), self._count)
         return len(account_ids)
 
     async def close_due(self) -> int:
         """Tick, every minute: close pieces that ended, settled, and (at Stripe) have no unknown boundary."""
         async with self._database.transaction() as tx:
             due = await store_pieces.accounts_with_due_rows(tx, settled_at(self._clock.now(), self._config))
-        return sum(await _each(due, self._close))
+        return sum(await _each(self._closed.rotate(due), self._close))
 
     async def close_through(self, account_id: AccountId, through: datetime) -> None:
         """Cut at `through`, then count and close at once every piece that ends at or before it. Idempotent.
@@ -127,7 +129,7 @@ class MeteringService:
                 return
 
 
-async def _each(account_ids: Sequence[AccountId], work: Callable[[AccountId], Awaitable[_T]]) -> list[_T]:
+async def _each(account_ids: Iterable[AccountId], work: Callable[[AccountId], Awaitable[_T]]) -> list[_T]:
     """Do the work for each account; one that fails does not keep the others waiting, and is told at the end.
 
     Raises:
