@@ -78,6 +78,17 @@ async def test_w14_event_of_the_other_mode_is_refused(world: WebWorld, clock: Ma
     assert await kept(world) == []
 
 
+async def test_s32_secret_rolled_in_the_middle_of_many_events_loses_none(world: WebWorld, clock: ManualClock) -> None:
+    """Stripe signs with the old secret, then with both, then with the new one."""
+    for number in range(60):
+        body = json.dumps(event(f"evt_{number}")).encode()
+        signed = [sign(body, secret, clock.wall()) for secret in ((OLD,), (OLD, NEW), (NEW,))[number // 20]]
+        header = ",".join([signed[0], *(one.partition(",")[2] for one in signed[1:])])
+        async with world.client(**{"Stripe-Signature": header}) as client:
+            assert (await client.post(PATH, content=body)).status_code == 200
+    assert len(await kept(world)) == 60
+
+
 async def test_other_api_version_is_used(world: WebWorld, clock: ManualClock) -> None:
     assert (await post(world, clock, event(api_version="2019-05-16"))).status_code == 200
     assert len(await kept(world)) == 1

@@ -233,6 +233,19 @@ async def test_w13_deleted_customer_ends_the_subscription(
     assert (await state_of(five, account_id))[1] is SubscriptionStatus.CANCELED
 
 
+async def test_events_of_a_deleted_account_are_settled(
+    quiet: WebhookHouse, world: StripeWorld, price_book: PriceBook
+) -> None:
+    account_id, customer_id = await customer_of(quiet.house)
+    await world.v1.customers.update_async(customer_id, {"metadata": {"note": "x"}})
+    async with quiet.house.database.transaction() as tx:
+        await tx.execute("UPDATE accounts SET deleted_at = %s WHERE account_id = %s", (START, account_id))
+    for event in await events_of(world, "customer.updated"):
+        await quiet.deliver(event)
+    await quiet.service.sync_customer_job(customer_id)
+    assert await quiet.waiting_count() == 0
+
+
 async def test_failure_between_reading_and_stamping_repeats_harmlessly(
     quiet: WebhookHouse, world: StripeWorld, price_book: PriceBook, sandbox_url: str, secret_key: str
 ) -> None:

@@ -20,6 +20,7 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.problems import add_problem_handlers
 from helvetia.webhooks import store
 from helvetia.webhooks.compare_fields import invoice_pairs
+from helvetia.webhooks.invariants import broken_invariants
 from helvetia.webhooks.model import WebhookConfig
 from helvetia.webhooks.reconcile_stripe import INVOICES_MAX
 from helvetia.webhooks.service import WebhookService
@@ -118,6 +119,8 @@ async def webhook_house(
                 url=f"http://127.0.0.1:{port}/api/v1/webhooks/stripe",
                 session=session,
             )
+        async with house.database.transaction() as tx:
+            assert await broken_invariants(tx) == {}
     finally:
         for task in tasks[1:]:
             task.cancel()

@@ -18,7 +18,7 @@ from helvetia.kernel.clock import SystemClock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.metering.service import MeteringService
 from helvetia.observability.logging import set_up_logging
-from helvetia.settings import Settings
+from helvetia.settings import SANDBOX_WEBHOOK_SECRET, Settings
 from helvetia.wiring.data import DataDirectory
 from helvetia.wiring.house import build_container, open_house, running_database
 
@@ -70,6 +70,8 @@ async def _run_until(stop: asyncio.Event, settings: Settings, data: DataDirector
 async def _start_sandbox(children: Children, settings: Settings, state: Path) -> Settings:
     port = free_port(preferred=settings.sandbox_port)
     command = [sys.executable, "-m", "stripe_sandbox", "--port", str(port), "--state", str(state)]
+    command += ["--webhook", f"{_local_url(settings)}/api/v1/webhooks/stripe"]
+    command += ["--webhook-secret", SANDBOX_WEBHOOK_SECRET]
     await children.start("sandbox", command, dict(os.environ))  # noqa: TID251 - the child inherits the environment
     base = f"http://127.0.0.1:{port}"
     await wait_until_answers(f"{base}/healthz", children, within_s=READY_WITHIN_S)

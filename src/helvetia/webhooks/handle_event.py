@@ -3,13 +3,15 @@
 The waiting events are noted first, then the customer is read, then exactly these events are stamped as handled; one
 that arrives meanwhile waits for the next job. A crash anywhere leaves events unstamped, and they come due again: a
 second read does no harm, and what happens once per event (a record for the operator) stands in the stamping
-transaction. Events of a customer that no account has are parked. Fails as Stripe fails, with the events still due.
+transaction. Events of a customer that no account has are parked; of a deleted account there is nothing to read. Fails
+as Stripe fails, with the events still due.
 """
 
 from dataclasses import dataclass
 
 import structlog
 
+from helvetia.accounts.errors import AccountNotFound
 from helvetia.audit import store as audit
 from helvetia.billing.service import BillingService
 from helvetia.database.job_queue import JobQueue
@@ -73,9 +75,12 @@ async def handle_events(parts: HandleParts, customer_id: str) -> int:
         waiting = await store.waiting_of(tx, customer_id, EVENTS_PER_JOB)
     if not waiting:
         return 0
-    await parts.subscriptions.sync_subscription(account_id)
-    await parts.billing.adopt_card(account_id)
-    await parts.billing.mirror_invoices(account_id)
+    try:
+        await parts.subscriptions.sync_subscription(account_id)
+        await parts.billing.adopt_card(account_id)
+        await parts.billing.mirror_invoices(account_id)
+    except AccountNotFound:
+        _log.warning("webhooks.account_deleted", account_id=str(account_id), customer_id=customer_id)
     async with parts.database.transaction() as tx:
         return await _stamp(tx, parts.clock, account_id, waiting)
 

@@ -7,6 +7,7 @@ signature is over bytes; its size is bounded in front of every route.
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
 
 from helvetia.web.api.schemas.webhooks import WebhookAnswer
 from helvetia.web.middleware.authenticate import Open
@@ -21,9 +22,15 @@ class StripeWebhookController:
         self._webhooks = webhooks
 
     def add_to(self, router: APIRouter) -> None:
-        router.add_api_route("/api/v1/webhooks/stripe", self.receive_event, methods=["POST"], tags=["webhooks"])
+        router.add_api_route(
+            "/api/v1/webhooks/stripe",
+            self.receive_event,
+            methods=["POST"],
+            tags=["webhooks"],
+            response_model=WebhookAnswer,
+        )
 
-    async def receive_event(self, request: Request, _signed: Signed) -> WebhookAnswer:
+    async def receive_event(self, request: Request, _signed: Signed) -> Response:
         """An event from Stripe, with its Stripe-Signature header; 200 means that it is kept and will be handled."""
         receipt = await self._webhooks.receive(await request.body(), request.headers.getlist(SIGNATURE_HEADER))
-        return WebhookAnswer(received=True, outcome=receipt)
+        return JSONResponse(WebhookAnswer(received=True, outcome=receipt).model_dump(by_alias=True))
