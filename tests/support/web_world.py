@@ -21,6 +21,7 @@ from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.model import EnforcementConfig
+from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.service import MeterReportService
@@ -28,12 +29,16 @@ from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
+from helvetia.notifications.model import MailConfig
+from helvetia.notifications.send_mail import SmtpChannel
+from helvetia.notifications.service import NotificationService
 from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
+from helvetia.web.api.enforcement_controller import EnforcementController, NotificationController
 from helvetia.web.api.house_controller import HouseController
 from helvetia.web.api.payment_controller import PaymentController
 from helvetia.web.api.plan_controller import PlanController
@@ -108,6 +113,7 @@ async def web_world(
     gateway: StripeClientGateway | None = None,
     prices: PriceBookHolder | None = None,
     billing_config: BillingConfig | None = None,
+    enforcement_config: EnforcementConfig = EnforcementConfig(),  # noqa: B008 - frozen
     **app_options: Any,
 ) -> AsyncIterator[WebWorld]:
     """With no gateway given, Stripe does not answer."""
@@ -115,7 +121,10 @@ async def web_world(
     prices = prices or PriceBookHolder()
     subscriptions = SubscriptionService(database, clock, gateway, prices)
     accounts = AccountService(database, clock, subscriptions)
-    containers = ContainerService(database, clock, PlanAdmission(clock, EnforcementConfig()))
+    admission = PlanAdmission(clock, enforcement_config)
+    enforcement = EnforcementService(database, clock, enforcement_config, gateway, subscriptions, admission)
+    notifications = NotificationService(database, clock, MailConfig(), SmtpChannel(MailConfig()))
+    containers = ContainerService(database, clock, admission)
     queue, billing_config = JobQueue(database.url), billing_config or BillingConfig()
     billing = BillingService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     payments = PaymentService(database, clock, gateway, prices, subscriptions, queue, billing_config)
@@ -137,10 +146,13 @@ async def web_world(
         ServiceController(containers),
         ReadingsController(NodeService(database, clock)),
         StripeWebhookController(webhooks),
+        EnforcementController(enforcement),
+        NotificationController(notifications, renderer),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
     )
-    app = create_app(config, accounts, renderer, controllers, IdempotentAnswers(database, clock), **app_options)
+    answers = IdempotentAnswers(database, clock)
+    app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)
     yield WebWorld(
         app=app,
         config=config,

@@ -24,6 +24,8 @@ for command, module in (
     ("token", "token"),
     ("usage", "usage"),
     ("reconcile", "reconcile"),
+    ("enforce", "enforce"),
+    ("holds", "holds"),
     ("doctor", "doctor"),
     ("bench", "bench"),
 ):

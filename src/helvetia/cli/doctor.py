@@ -13,6 +13,7 @@ from helvetia.cli.run import print_json, run_in_house
 from helvetia.containers.model import ContainerHost
 from helvetia.database.health import read_database_health
 from helvetia.database.pool import Database
+from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.metering.find_leaks import LeakService
@@ -160,6 +161,20 @@ async def _prices(house: AsyncContainer) -> Finding:
     return Finding(check="prices", state="ok", found="all seven are as the catalogue says")
 
 
+async def _enforcement(house: AsyncContainer) -> Finding:
+    enforcement, settings = await house.get(EnforcementService), await house.get(Settings)
+    last = next(iter(await enforcement.last_passes()), None)
+    brake = None if last is None else last["brake"]
+    if brake is not None:
+        found = f"the brake is on: {brake}"
+        return Finding(check="enforcement", state="failed", found=found, advice=_ADVICE["enforcement"])
+    mode = enforcement.mode.value
+    if settings.is_live and settings.enforcement_mode is None:
+        found = f"{mode}: ENFORCEMENT_MODE is not set, so with a live key nobody is held"
+        return Finding(check="enforcement", state="warning", found=found, advice=_ADVICE["mode"])
+    return Finding(check="enforcement", state="ok", found=f"{mode}; the brake is off")
+
+
 async def _clocks(house: AsyncContainer) -> Finding:
     settings, clock = await house.get(Settings), await house.get(Clock)
     health = await read_database_health(await house.get(Database))
@@ -196,6 +211,7 @@ CHECKS: dict[str, Check] = {
     "nodes": _nodes,
     "stripe": _stripe,
     "prices": _prices,
+    "enforcement": _enforcement,
     "clocks": _clocks,
 }
 _ADVICE = {
@@ -208,5 +224,7 @@ _ADVICE = {
     "nodes": "look at `helvetia agent` there and at its clock; its readings wait on its disk",
     "stripe": "check STRIPE_SECRET_KEY and the network; metering and limits go on meanwhile",
     "prices": "run `helvetia setup-stripe`, or correct the STRIPE_PRICE_ID_… variables; nothing is reported until then",
+    "enforcement": "see `helvetia holds list`; if it is right: `helvetia enforce --despite-brake --reason …`",
+    "mode": "look at `helvetia holds list` for a few days, then set ENFORCEMENT_MODE=enforce",
     "clocks": "set this machine's clock by NTP: usage is stamped with it",
 }

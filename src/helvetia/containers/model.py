@@ -99,6 +99,7 @@ class Service:
     status_at: datetime
     created_at: datetime
     deleted_at: datetime | None
+    stop_rank: int | None = None
 
     @property
     def generation(self) -> int:

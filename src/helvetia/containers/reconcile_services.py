@@ -10,7 +10,7 @@ from datetime import datetime
 
 from helvetia.containers import store
 from helvetia.containers.errors import HostUnavailable
-from helvetia.containers.model import ContainerHost, ContainerSpec, Service, ServiceStatus
+from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerSpec, Service, ServiceStatus
 from helvetia.containers.plan_actions import ServicePlan, plan_actions
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
@@ -18,6 +18,8 @@ from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import ServiceId
 
 PARALLEL_MAX = 8
+UNRANKED = 2**31
+STOPS_MAX = 64  # a stop only waits for the container's own grace
 RETRY_FIRST_S = 1.0
 RETRY_MAX_S = 60.0
 FULL_PASS_EVERY_S = 10.0
@@ -64,22 +66,29 @@ class ServiceReconciler:
         self._has_work_left = any(plan.stop or plan.start for plan in plans)
         current = {(service.service_id, service.generation) for service in services if service.should_run}
         self._delays = {key: delay for key, delay in self._delays.items() if key[:2] in current}
-        limit = asyncio.Semaphore(PARALLEL_MAX)
+        limits = asyncio.Semaphore(STOPS_MAX), asyncio.Semaphore(PARALLEL_MAX)
         async with asyncio.TaskGroup() as group:
-            for plan in plans:
-                group.create_task(self._drive_bounded(plan, limit))
+            for plan in sorted(plans, key=_stops_first):
+                group.create_task(self._drive_bounded(plan, *limits))
 
-    async def _drive_bounded(self, plan: ServicePlan, limit: asyncio.Semaphore) -> None:
-        async with limit:
-            try:
+    async def _drive_bounded(self, plan: ServicePlan, stops: asyncio.Semaphore, starts: asyncio.Semaphore) -> None:
+        try:
+            stopped = await asyncio.gather(*(self._stop(one, stops) for one in plan.stop), return_exceptions=True)
+            for failure in stopped:
+                if failure is not None:
+                    raise failure
+            async with starts:
                 await self._drive(plan)
-            except HelvetiaError as error:
-                await self._save(plan.service, ServiceStatus.FAILED, error.code, error.detail)
+        except HelvetiaError as error:
+            await self._save(plan.service, ServiceStatus.FAILED, error.code, error.detail)
+
+    async def _stop(self, container: ContainerRecord, stops: asyncio.Semaphore) -> None:
+        async with stops:
+            await self._host.stop(container.container_id, grace_s=self._stop_grace_s)
 
     async def _drive(self, plan: ServicePlan) -> None:
+        """Start what is missing, once what must go is stopped, and say how it stands."""
         service = plan.service
-        for container in plan.stop:
-            await self._host.stop(container.container_id, grace_s=self._stop_grace_s)
         failure: HelvetiaError | None = None
         started_count = 0
         for spec in plan.start:
@@ -126,3 +135,10 @@ class ServiceReconciler:
             return
         async with self._database.transaction() as tx:
             await store.save_status(tx, service, status, code, message, self._clock.now())
+
+
+def _stops_first(plan: ServicePlan) -> tuple[bool, int, float]:
+    """What is to be stopped goes first: by its owner's rank, else the newest first."""
+    service = plan.service
+    rank = service.stop_rank
+    return (not plan.stop, UNRANKED if rank is None else rank, -service.created_at.timestamp())

@@ -88,6 +88,7 @@ def _from_row(row: Mapping[str, Any]) -> Service:
         status_at=row["status_at"],
         created_at=row["created_at"],
         deleted_at=row["deleted_at"],
+        stop_rank=row["stop_rank"],
     )
 
 

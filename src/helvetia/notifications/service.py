@@ -43,6 +43,11 @@ class NotificationService:
         self._config = config
         self._channel = channel
 
+    @property
+    def sends_mail(self) -> bool:
+        """Whether mail leaves the house; else it stays in the local mailbox."""
+        return self._config.smtp_url is not None
+
     async def send_due(self) -> int:
         """One batch of what is due; says how many were sent."""
         async with self._database.transaction() as tx:

@@ -9,10 +9,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
 from helvetia.accounts.service import AccountService
+from helvetia.enforcement.service import EnforcementService
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.render import STATIC_PATH, Renderer
 from helvetia.web.middleware.authenticate import Authenticator
 from helvetia.web.middleware.catch_unexpected import CatchUnexpectedMiddleware
+from helvetia.web.middleware.enforcement import EnforcementGate, install_enforcement, selected_account
 from helvetia.web.middleware.headers import SecurityHeadersMiddleware
 from helvetia.web.middleware.idempotency import IdempotentAnswers, IdempotentRoute
 from helvetia.web.middleware.limit_body import LimitBodyMiddleware
@@ -34,6 +36,7 @@ def create_app(
     controllers: Sequence[Controller],
     answers: IdempotentAnswers,
     *,
+    enforcement: EnforcementService,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application; it opens nothing itself (`lifespan` is wiring's)."""
@@ -49,6 +52,7 @@ def create_app(
     app.state.authenticator = Authenticator(accounts, config)
     app.state.renderer = renderer
     app.state.idempotent_answers = answers
+    install_enforcement(app, EnforcementGate(enforcement=enforcement, find_account=selected_account))
     app.router.route_class = IdempotentRoute
     for controller in controllers:
         controller.add_to(app.router)

@@ -8,10 +8,12 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from helvetia.accounts.service import AccountService
 from helvetia.database.pool import Database
+from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.settings import Settings
 from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
+from helvetia.web.api.enforcement_controller import EnforcementController, NotificationController
 from helvetia.web.api.house_controller import HouseController
 from helvetia.web.api.payment_controller import PaymentController
 from helvetia.web.api.plan_controller import PlanController
@@ -39,6 +41,8 @@ class Controllers:
     service: ServiceController
     readings: ReadingsController
     stripe_webhook: StripeWebhookController
+    enforcement: EnforcementController
+    notification: NotificationController
     sign_in: SignInController
     page: PageController
 
@@ -53,6 +57,8 @@ class Controllers:
             self.service,
             self.readings,
             self.stripe_webhook,
+            self.enforcement,
+            self.notification,
             self.sign_in,
             self.page,
         )
@@ -72,6 +78,8 @@ class WebProvider(Provider):
     service = provide(ServiceController)
     readings = provide(ReadingsController)
     stripe_webhook = provide(StripeWebhookController)
+    enforcement = provide(EnforcementController)
+    notification = provide(NotificationController)
     sign_in = provide(SignInController)
     page = provide(PageController)
 
@@ -108,5 +116,6 @@ class WebProvider(Provider):
         renderer: Renderer,
         controllers: Controllers,
         answers: IdempotentAnswers,
+        enforcement: EnforcementService,
     ) -> FastAPI:
-        return create_app(config, accounts, renderer, controllers.in_order, answers)
+        return create_app(config, accounts, renderer, controllers.in_order, answers, enforcement=enforcement)

@@ -68,5 +68,10 @@ class HouseController:
         sent = request.headers.get("authorization", "")
         if token and hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
             return True
-        is_proxied = any(name in request.headers for name in _FORWARDED)
-        return request.client is not None and request.client.host in _LOOPBACK and not is_proxied
+        return is_this_machine(request)
+
+
+def is_this_machine(request: Request) -> bool:
+    """Whether the peer is on this machine, and no proxy on it."""
+    is_proxied = any(name in request.headers for name in _FORWARDED)
+    return request.client is not None and request.client.host in _LOOPBACK and not is_proxied

@@ -23,6 +23,7 @@ from helvetia.web.api.schemas.services import (
     to_wire_service,
 )
 from helvetia.web.middleware.authenticate import Caller, ServiceReader, ServiceRunner
+from helvetia.web.middleware.enforcement import MayStart
 
 ServiceIdPath = Annotated[UUID, Path(description="The service's id.")]
 Cursor = Annotated[UUID | None, Query(description="`nextCursor` of the page before.")]
@@ -51,7 +52,7 @@ class ServiceController:
         add(f"{_SERVICE}/restart", self.restart_service, "POST")
         add(f"{_SERVICE}/scale", self.scale_service, "POST")
 
-    async def create_service(self, caller: ServiceRunner, service: ServiceRequest) -> ServiceAnswer:
+    async def create_service(self, caller: ServiceRunner, _may: MayStart, service: ServiceRequest) -> ServiceAnswer:
         """Admit a new service and wish it to run."""
         return _answer(caller, await self._containers.create_service(caller.account_id, service.to_definition()))
 
@@ -70,7 +71,7 @@ class ServiceController:
         return _answer(caller, await self._containers.get_service(caller.account_id, ServiceId(service_id)))
 
     async def change_service(
-        self, caller: ServiceRunner, service_id: ServiceIdPath, change: ServiceChangeRequest
+        self, caller: ServiceRunner, _may: MayStart, service_id: ServiceIdPath, change: ServiceChangeRequest
     ) -> ServiceAnswer:
         """Deploy: a numbered revision of the definition."""
         service = await self._containers.change_service(caller.account_id, ServiceId(service_id), change.to_change())
@@ -81,7 +82,7 @@ class ServiceController:
         await self._containers.delete_service(caller.account_id, ServiceId(service_id))
         return Response(status_code=204)
 
-    async def start_service(self, caller: ServiceRunner, service_id: ServiceIdPath) -> ServiceAnswer:
+    async def start_service(self, caller: ServiceRunner, _may: MayStart, service_id: ServiceIdPath) -> ServiceAnswer:
         """Wish it to run."""
         return _answer(caller, await self._containers.start_service(caller.account_id, ServiceId(service_id)))
 
@@ -94,7 +95,7 @@ class ServiceController:
         return _answer(caller, await self._containers.restart_service(caller.account_id, ServiceId(service_id)))
 
     async def scale_service(
-        self, caller: ServiceRunner, service_id: ServiceIdPath, scale: ScaleRequest
+        self, caller: ServiceRunner, _may: MayStart, service_id: ServiceIdPath, scale: ScaleRequest
     ) -> ServiceAnswer:
         """Change the number of replicas."""
         service = await self._containers.scale_service(caller.account_id, ServiceId(service_id), scale.replicas)
