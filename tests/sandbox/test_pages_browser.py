@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 import pytest_asyncio
 import stripe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from conftest import missing
 from sandbox.harness import World
@@ -128,7 +128,7 @@ async def test_good_card_leads_back_with_a_paid_subscription(page: Page, world: 
     assert "Sandbox" in await page.title()
     await pay(page, "4242 4242 4242 4242")
     await page.wait_for_url(f"{shop.base}/done?session={session.id}")
-    assert await page.get_by_text("Back at the shop").is_visible()
+    await expect(page.get_by_text("Back at the shop")).to_be_visible()
     done = world.client.v1.checkout.sessions.retrieve(session.id, {"expand": ["subscription"]})
     assert (done.status, done.subscription.status) == ("complete", "active")
 
@@ -155,7 +155,7 @@ async def test_bank_step_refused_then_authorised(page: Page, world: World, shop:
     assert "could not confirm" in await page.get_by_role("alert").inner_text()
     await page.goto(session.url or "")
     await pay(page, "4000 0000 0000 3220")
-    assert await page.get_by_text("a payment of $29.00").is_visible()
+    await expect(page.get_by_text("a payment of $29.00")).to_be_visible()
     await page.get_by_role("button", name="Authorise").click()
     await page.wait_for_url(f"{shop.base}/done*")
     assert world.client.v1.subscriptions.list().data[0].status == "active"
@@ -180,7 +180,7 @@ async def test_expired_session_says_so(page: Page, world: World, shop: Shop) -> 
     session = open_checkout(world, shop)
     world.client.v1.checkout.sessions.expire(session.id)
     await page.goto(session.url or "")
-    assert await page.get_by_role("heading", name="This checkout has expired").is_visible()
+    await expect(page.get_by_role("heading", name="This checkout has expired")).to_be_visible()
     await page.get_by_role("link", name="Go back").click()
     await page.wait_for_url(f"{shop.base}/back")
 
@@ -200,13 +200,13 @@ def portal(world: World, shop: Shop, customer: str, **extra: Any) -> str:
 async def test_portal_changes_the_card_and_leads_back(page: Page, world: World, shop: Shop) -> None:
     customer = subscriber(world)
     await page.goto(portal(world, shop, customer))
-    assert await page.get_by_text("Renews on").is_visible()
+    await expect(page.get_by_text("Renews on")).to_be_visible()
     await page.get_by_role("link", name="Add a card").click()
     await fill_card(page, "5555 5555 5555 4444")
     await page.get_by_role("button", name="Save the card").click()
-    assert await page.get_by_text("This card pays from now on.").is_visible()
+    await expect(page.get_by_text("This card pays from now on.")).to_be_visible()
     await page.get_by_role("button", name="Remove Visa •••• 4242").click()
-    assert await page.get_by_text("The card was removed.").is_visible()
+    await expect(page.get_by_text("The card was removed.")).to_be_visible()
     kept = world.client.v1.customers.retrieve(customer, {"expand": ["invoice_settings.default_payment_method"]})
     assert kept.invoice_settings.default_payment_method.card.last4 == "4444"
     await page.get_by_role("link", name="Go back").click()
@@ -219,11 +219,11 @@ async def test_portal_cancels_and_keeps(page: Page, world: World, shop: Shop) ->
     await page.get_by_role("link", name="Cancel subscription").click()
     await page.get_by_label("Too expensive").check()
     await page.get_by_role("button", name=re.compile("Cancel on")).click()
-    assert await page.get_by_text("Ends on").is_visible()
+    await expect(page.get_by_text("Ends on")).to_be_visible()
     canceled = world.client.v1.subscriptions.list({"customer": customer}).data[0]
     assert (canceled.cancel_at_period_end, canceled.cancel_at is None) == (False, False)
     await page.get_by_role("button", name="Keep my subscription").click()
-    assert await page.get_by_text("Your subscription goes on.").is_visible()
+    await expect(page.get_by_text("Your subscription goes on.")).to_be_visible()
     assert world.client.v1.subscriptions.list({"customer": customer}).data[0].cancel_at is None
 
 
@@ -246,7 +246,7 @@ async def test_invoice_is_paid_in_the_browser(page: Page, world: World, shop: Sh
     await page.get_by_text("Pay with another card").click()
     await fill_card(page, "4242 4242 4242 4242")
     await page.get_by_role("button", name="Pay $29.00", exact=True).click()
-    assert await page.get_by_role("heading", name="$29.00 paid").is_visible()
+    await expect(page.get_by_role("heading", name="$29.00 paid")).to_be_visible()
     assert world.client.v1.subscriptions.list({"customer": customer}).data[0].status == "active"
 
 
