@@ -238,7 +238,7 @@ class EnforcementService:
         Raises:
             PassNotFound, InvalidOverride
         """
-        now = self._clock.now()
+        now, reason = self._clock.now(), _checked(reason)
         async with self._database.transaction() as tx:
             if not await store.mark_pass_lifted(tx, pass_id, now):
                 raise PassNotFound

@@ -1,0 +1,259 @@
+"""Passes, brakes, taking back, quotas and notices on a real database."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from helvetia.database.pool import Database
+from helvetia.enforcement.errors import InvalidOverride, PassNotFound, ServiceLimitReached
+from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
+from helvetia.kernel.clock import ManualClock
+from helvetia.kernel.identity import AccountId, new_id
+from helvetia.kernel.quantity import BYTES_PER_GB
+from helvetia.notifications.model import NoticeKind
+from support import trials
+from support.enforcement_world import WEB, EnforcementWorld, killed_after
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+INTERVAL = timedelta(seconds=15)
+
+
+@pytest.fixture
+def world(database: Database, clock: ManualClock) -> EnforcementWorld:
+    return EnforcementWorld(database, clock, EnforcementConfig())
+
+
+async def test_brake_stops_a_pass_that_would_hold_too_many(world: EnforcementWorld) -> None:
+    accounts = [await world.account(f"user-{number}") for number in range(20)]
+    for account_id in accounts[:5]:
+        await world.fail(account_id, world.clock.now() - 7 * DAY)
+    outcome = await world.enforcement.run_pass()
+    assert outcome.brake is not None
+    assert (len(outcome.would_hold), outcome.held, await world.held()) == (5, [], set())
+    released = await world.enforcement.run_pass(actor="operator:eva", despite_brake="a real wave")
+    assert set(released.held) == set(accounts[:5]) == await world.held()
+    audited = await world.execute("SELECT actor, reason FROM audit_entries WHERE action = 'brake_released'")
+    assert audited == [("operator:eva", "a real wave")]
+
+
+async def test_four_accounts_are_held_whatever_their_share(world: EnforcementWorld) -> None:
+    accounts = [await world.account(f"user-{number}") for number in range(4)]
+    for account_id in accounts:
+        await world.fail(account_id, world.clock.now() - 7 * DAY)
+    assert len((await world.enforcement.run_pass()).held) == 4
+
+
+async def test_old_knowledge_of_stripe_holds_nobody_and_resumes_still(world: EnforcementWorld) -> None:
+    overdue, paid = await world.account("overdue"), await world.account("paid")
+    await world.fail(paid, world.clock.now() - 8 * DAY)
+    await world.enforcement.run_pass()
+    await world.fail(overdue, world.clock.now() - 7 * DAY)
+    await world.pay(paid)
+    await world.execute("UPDATE metering_accounts SET known_until = %s", world.clock.now() - timedelta(hours=1))
+    outcome = await world.enforcement.run_pass()
+    assert outcome.brake is not None
+    assert (list(outcome.held), list(outcome.resumed), await world.held()) == ([], [paid], set())
+
+
+async def test_one_command_takes_back_a_pass_and_leaves_time(world: EnforcementWorld) -> None:
+    account_id = await world.account("ada", services=3)
+    await world.fail(account_id, world.clock.now() - 7 * DAY)
+    held = await world.enforcement.run_pass()
+    assert await world.held() == {account_id}
+    await world.enforcement.lift_pass(held.pass_id, reason="our mistake", actor="operator:eva")
+    assert await world.held() == set()
+    assert (await world.enforcement.run_pass()).held == []
+    world.clock.advance(DAY)
+    await world.read_stripe()
+    assert list((await world.enforcement.run_pass()).held) == [account_id]
+    with pytest.raises(PassNotFound):
+        await world.enforcement.lift_pass(new_id(), reason="x", actor="operator:eva")
+    with pytest.raises(InvalidOverride):
+        await world.enforcement.lift_pass(held.pass_id, reason=" ", actor="operator:eva")
+
+
+@pytest.mark.parametrize("mode", [EnforcementMode.OBSERVE, EnforcementMode.WARN])
+async def test_other_modes_hold_nobody_and_say_whom_they_would(
+    database: Database, clock: ManualClock, mode: EnforcementMode
+) -> None:
+    world = EnforcementWorld(database, clock, EnforcementConfig(mode=mode))
+    account_id = await world.account("ada")
+    await world.fail(account_id, clock.now())
+    await world.enforcement.run_pass()
+    await world.notifications.send_due()
+    told = [one.kind for one in await world.notifications.list_notifications(account_id)]
+    assert told == ([] if mode is EnforcementMode.OBSERVE else [NoticeKind.PAYMENT_FAILED])
+    clock.advance(7 * DAY)
+    await world.read_stripe()
+    outcome = await world.enforcement.run_pass()
+    assert (list(outcome.would_hold), outcome.held, await world.held()) == ([account_id], [], set())
+
+
+async def test_e14_ten_passes_hold_once_and_tell_once(world: EnforcementWorld) -> None:
+    account_id = await world.account("ada")
+    await world.fail(account_id, world.clock.now() - 7 * DAY)
+    outcomes = [await world.enforcement.run_pass() for _ in range(10)]
+    assert sum(len(one.held) for one in outcomes) == 1
+    actions = Counter(row[0] for row in await world.execute("SELECT action FROM audit_entries"))
+    assert actions["services_held"] == 1
+    rows = await world.execute("SELECT count(*) FROM notifications WHERE kind = 'services_held'")
+    assert rows == [(1,)]
+
+
+async def test_e07_organization_is_held_and_its_owners_are_told(world: EnforcementWorld) -> None:
+    owner = await world.accounts.create_user("owner@example.com")
+    organization = await world.accounts.create_organization("Alpine Labs", owner.account_id)
+    account_id = organization.account_id
+    await world.execute("UPDATE subscriptions SET plan = 'PRO' WHERE account_id = %s", account_id)
+    await world.fail(account_id, world.clock.now())
+    await world.enforcement.run_pass()
+    await world.notifications.send_due()
+    (notice,) = await world.notifications.list_notifications(account_id)
+    assert (list(notice.recipients), notice.state) == (["owner@example.com"], "sent")
+    assert "Alpine Labs" in (notice.body_text or "")
+
+
+async def use_bandwidth(world: EnforcementWorld, account_id: AccountId, used_bytes: int) -> None:
+    now = world.clock.now()
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    await world.execute(
+        "INSERT INTO usage_records (id, account_id, service_id, metric, incarnation, quantity, timestamp, period_start,"
+        " period_end) VALUES (%s, %s, %s, 'BANDWIDTH_GB', %s, %s, %s, %s, %s)",
+        *(new_id(), account_id, account_id, str(new_id()), used_bytes, now, hour, hour + timedelta(hours=1)),
+    )
+
+
+async def test_free_bandwidth_is_told_at_each_mark_then_held_and_back_next_month(world: EnforcementWorld) -> None:
+    account_id = await world.account("ada", plan="FREE")
+    for gigabytes in (8, 1, 1):
+        await use_bandwidth(world, account_id, gigabytes * BYTES_PER_GB)
+        await world.enforcement.check_quotas()
+        world.clock.advance(timedelta(minutes=2))
+        await world.notifications.send_due()
+    told = [one.figures["percent"] for one in await world.notifications.list_notifications(account_id)]
+    assert sorted(told) == ["100", "80", "90"]
+    rows = await world.execute("SELECT cause FROM service_holds WHERE account_id = %s", account_id)
+    assert rows == [("quota",)]
+    world.clock.advance(31 * DAY)
+    await world.enforcement.check_quotas()
+    assert await world.execute("SELECT cause FROM service_holds") == []
+
+
+async def test_pass_over_many_accounts_is_quick(world: EnforcementWorld) -> None:
+    count = trials.choose(small=1_000, full=10_000)
+    now = world.clock.now()
+    await world.execute(
+        """WITH made AS (
+               INSERT INTO accounts (account_id, kind, name, created_at)
+               SELECT gen_random_uuid(), 'user', 'n', %s FROM generate_series(1, %s) RETURNING account_id
+           ), subs AS (
+               INSERT INTO subscriptions (id, account_id, user_id, plan, status, stripe_status, stripe_subscription_id,
+                   current_period_start, current_period_end, started_at, created_at, updated_at)
+               SELECT account_id, account_id, account_id, 'PRO', 'PAST_DUE', 'past_due', 'sub_' || account_id,
+                   %s, %s, %s, %s, %s FROM made
+           ), told AS (
+               INSERT INTO enforcement_accounts (account_id, noticed_failure_at, noticed_hold_at)
+               SELECT account_id, %s, %s FROM made
+           )
+           INSERT INTO payment_facts
+           SELECT account_id, 'sub_' || account_id, 'past_due', 'in', %s, false, %s, 1 FROM made""",
+        *(now, count, now, now + 30 * DAY, now, now, now, now - DAY, now + 6 * DAY, now - DAY, now),
+    )
+    started_s = time.monotonic()
+    outcome = await world.enforcement.run_pass()
+    took_s = time.monotonic() - started_s
+    print(f"a pass over {count} accounts in grace took {took_s:.2f} s")
+    assert outcome.account_count == count
+    assert took_s < 5
+
+
+async def test_lives_of_ten_days_with_kills_tell_hold_and_resume_exactly(
+    database: Database, clock: ManualClock
+) -> None:
+    seed, count = 20260310, trials.choose(small=12, full=500)
+    lives = random.Random(seed)
+    start = clock.now()
+    world, kill_count = EnforcementWorld(database, clock, EnforcementConfig()), 0
+    failed, paid, held, resumed = {}, {}, {}, {}
+    for number in range(count):
+        account_id = await world.account(f"life-{number}")
+        failed[account_id] = start + lives.randrange(0, 2 * 86_400) * SECOND
+        after = lives.choice([7 * DAY - SECOND, 7 * DAY, 7 * DAY + SECOND, lives.randrange(1, 8 * 86_400) * SECOND])
+        paid[account_id] = failed[account_id] + after
+    instants = {start + step * timedelta(hours=6) for step in range(40)}
+    instants |= {failed[one] + day * DAY for one in failed for day in (0, 1, 3, 5, 6, 7)}
+    instants |= {failed[one] + 7 * DAY + INTERVAL for one in failed} | set(paid.values())
+    instants |= {one + 2 * INTERVAL for one in paid.values()}
+    due_fail, due_pay = dict(failed), dict(paid)
+    for instant in sorted(one for one in instants if one >= start):
+        clock.advance_to(instant)
+        for account_id in [one for one, at in due_fail.items() if at <= instant]:
+            await world.fail(account_id, due_fail.pop(account_id))
+        for account_id in [one for one, at in due_pay.items() if at <= instant and one not in due_fail]:
+            due_pay.pop(account_id)
+            await world.pay(account_id)
+        await world.read_stripe()
+        if await killed_after(world.enforcement.run_pass(), lives.choice([0.001, 0.004, 0.02, 30])):
+            kill_count += 1
+            world = EnforcementWorld(database, clock, EnforcementConfig())
+            assert (await world.enforcement.run_pass()).brake is None
+        kill_count += await killed_after(world.notifications.send_due(), lives.choice([0.002, 30]))
+        await world.notifications.send_due()
+        now_held = await world.held()
+        for account_id in now_held - set(held):
+            held[account_id] = instant
+        for account_id in set(held) - now_held - set(resumed):
+            resumed[account_id] = instant
+    assert kill_count > 0
+    for account_id, failed_at in failed.items():
+        due_at = failed_at + 7 * DAY
+        if paid[account_id] <= due_at:
+            assert account_id not in held
+        else:
+            assert due_at <= held[account_id] <= due_at + INTERVAL
+            assert resumed[account_id] - paid[account_id] < timedelta(seconds=60)
+        told = [one for one in await world.notifications.list_notifications(account_id) if one.state == "sent"]
+        days = Counter(one.key.split(":")[-1] for one in told if one.key.startswith("failure:"))
+        until = min(paid[account_id], due_at)
+        plan = {"day-0": 0, "day-1": 1, "day-3": 3, "day-5": 5, "last-day": 6}
+        expected = {name for name, day in plan.items() if failed_at + day * DAY < until}
+        assert set(days) == expected, (paid[account_id] - failed_at, days)
+        assert set(days.values()) <= {1}
+        kinds = Counter(one.kind for one in told)
+        assert kinds["services_held"] == kinds["services_resumed"] == int(account_id in held)
+    trials.record("grace: lives of ten days, worker killed at random, payment at the edge", count=count, seed=seed)
+
+
+@pytest.mark.parametrize(("requests", "slots"), [(2, 1), (8, 3), (32, 5)])
+async def test_e10_parallel_creates_admit_exactly_the_slots(
+    database: Database, clock: ManualClock, requests: int, slots: int
+) -> None:
+    pools = [Database(database.url, enums=database._enums, connections_max=4, wait_s=30) for _ in range(2)]
+    for pool in pools:
+        await pool.open()
+    worlds = [EnforcementWorld(pool, clock, EnforcementConfig()) for pool in pools]
+    count = trials.choose(small=2, full=200)
+    try:
+        for trial in range(count):
+            account_id = await worlds[0].account(f"race-{trial}", plan="STARTER", services=5 - slots)
+            outcomes = await asyncio.gather(
+                *(create(worlds[number % 2], account_id, number) for number in range(requests))
+            )
+            assert sum(outcomes) == min(requests, slots)
+    finally:
+        for pool in pools:
+            await pool.close()
+    trials.record(f"limit race: {requests} creates at once for {slots} places, two pools", count=count)
+
+
+async def create(world: EnforcementWorld, account_id: AccountId, number: int) -> bool:
+    try:
+        await world.containers.create_service(account_id, replace(WEB, name=f"race-{number}"))
+    except ServiceLimitReached:
+        return False
+    return True
