@@ -49,7 +49,7 @@ from support.processes import RunningCommand, running_command
 from support.sandbox_process import free_port
 from support.whole_house import WholeHouse, whole_house
 
-RUN_S = float(trials.choose(small=20, full=60))
+RUN_S = float(trials.choose(small=12, full=60))
 SEED = 20260310
 MB = 2**20
 SENT_BYTES = 20 * MB
