@@ -7,6 +7,7 @@ without the program or the rights there is no answer, said once.
 """
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ class NftEgress:
             process = await asyncio.create_subprocess_exec(
                 "nft",
                 *arguments,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
@@ -75,9 +76,10 @@ class NftEgress:
             return None
         try:
             async with asyncio.timeout(COMMAND_MAX_S):
-                told, complaint = await process.communicate(given.encode())
+                told, complaint = await process.communicate(given.encode() if given else None)
         except BaseException as error:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
             if isinstance(error, TimeoutError):
                 self._say("nft did not answer in time")
