@@ -171,9 +171,11 @@ async def test_known_memory_files_and_bytes_are_counted_within_their_bounds(mete
     assert totals[BANDWIDTH] == counters.transmitted_bytes  # to the byte, at rest
     assert sent <= totals[BANDWIDTH] <= sent * 1.08  # headers are sent bytes too
     assert counters.memory_bytes is not None
-    # The shell's own pages, and what the kernel still counts as active of the files just written.
-    assert held <= counters.memory_bytes <= held + written + 2 * MB
-    assert (totals[MEMORY] - first[MEMORY]) / lasted_ns == pytest.approx(counters.memory_bytes, rel=0.01)
+    # Above the block: the shell's own pages, and what the kernel at the time counts as active of the files just written
+    # (it moves them between its lists as it likes, so a single reading is no truth for the average).
+    most = held + written + 2 * MB
+    assert held <= counters.memory_bytes <= most
+    assert held * 0.99 <= (totals[MEMORY] - first[MEMORY]) / lasted_ns <= most
     sizes = {one.kind: one.size_bytes for one in await metered.host.read_storage()}
     assert sum(sizes.values()) == pytest.approx(written, rel=0.01)
     assert 0 < totals[STORAGE] <= sum(sizes.values()) * (lasted_ns + 10 * NS_PER_S)
