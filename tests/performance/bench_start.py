@@ -21,7 +21,7 @@ SETTLE_S = 12.0
 async def run() -> dict[str, object]:
     directory = _new_directory()
     try:
-        async with no_leftovers():
+        async with no_leftovers(directory):
             fresh_s, _ = await _start_once(directory)
             used_s, worker_mb = await _start_once(directory)
     finally:

@@ -127,7 +127,7 @@ async def test_container_of_somebody_else_is_untouched_and_uncounted(directory: 
     reason = await why_no_engine()
     if reason is not None:
         missing("A Docker Engine", f"{reason} ({HINT})")
-    async with no_leftovers(), own_installation() as engine:
+    async with no_leftovers(directory), own_installation() as engine:
         foreign_id = await engine.run_foreign({INSTALLATION_LABEL: "somebody-else"})
         try:
             before = await engine.inspect_raw(foreign_id)

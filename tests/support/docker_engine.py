@@ -6,15 +6,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import psycopg
 
 from helvetia.containers.demo_image import DEMO_IMAGE, ensure_demo_image
 from helvetia.containers.docker.engine import EngineRefusal
 from helvetia.containers.docker_host import DockerHost
 from helvetia.containers.errors import HostUnavailable
 from helvetia.containers.model import INSTALLATION_LABEL, ContainerSpec, Volume
+from helvetia.database.embedded import start_embedded
 from helvetia.kernel.identity import new_account_id, new_service_id
+from helvetia.wiring.data import DataDirectory
 
 HINT = "start a Docker Engine that this user may talk to"
 
@@ -67,24 +72,39 @@ async def own_installation(timeout_s: float = 30.0) -> AsyncIterator[Engine]:
 
 
 @asynccontextmanager
-async def no_leftovers() -> AsyncIterator[None]:
-    """Removes the stopped containers of installations that were not on the engine before; nothing without an engine."""
-    host = DockerHost("probe", timeout_s=30.0)
+async def no_leftovers(directory: Path) -> AsyncIterator[None]:
+    """Removes what the installation that keeps its data in `directory` left on the engine, and only that.
+
+    It must be stopped by then: its own database is asked for its label. Does nothing without an engine.
+    """
     try:
-        before = await _labelled(host)
         yield
-        for container_id in await _labelled(host) - before:
-            await host.engine.delete(f"containers/{container_id}", {"force": "1", "v": "1"})
     finally:
-        await host.close()
+        installation_id = await asyncio.to_thread(_installation_of, directory)
+        host = DockerHost(installation_id or "none", timeout_s=30.0)
+        try:
+            if installation_id is not None:
+                await _clean(host, installation_id)
+        except HostUnavailable:
+            pass
+        finally:
+            await host.close()
 
 
-async def _labelled(host: DockerHost) -> set[str]:
-    filters = json.dumps({"label": [INSTALLATION_LABEL], "status": ["exited"]})
+def _installation_of(directory: Path) -> str | None:
+    """The label of an installation with an embedded database; None when it never got as far as having one."""
+    data = DataDirectory(directory).postgresql
+    if not data.is_dir():
+        return None
+    server = start_embedded(data)
     try:
-        return {one["Id"] for one in await host.engine.get("containers/json", {"all": "1", "filters": filters})}
-    except HostUnavailable:
-        return set()
+        with psycopg.connect(server.url) as connection:
+            row = connection.execute("SELECT installation_id FROM installation").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    finally:
+        server.stop()
+    return None if row is None else str(row[0])
 
 
 async def _clean(host: DockerHost, installation_id: str) -> None:
