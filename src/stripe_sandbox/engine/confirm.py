@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
+from stripe_sandbox.engine import setups
 from stripe_sandbox.engine.cards import CARDS
 from stripe_sandbox.engine.collect import Attempt, collect, fail_intent
 from stripe_sandbox.engine.intents import new_charge
@@ -84,6 +85,7 @@ def complete_setup(ctx: Context, intent: Doc, method: Doc) -> None:
         ctx.add(method | owner | {"_set_up": True, "_used": True}, "payment_method.attached")
     else:
         ctx.write(method | {"_set_up": True})
-    intent |= {"status": "succeeded", "next_action": None, "last_setup_error": None}
+    intent |= {"status": "succeeded", "next_action": None, "last_setup_error": None, "payment_method": method["id"]}
     ctx.write(intent)
     ctx.emit("setup_intent.succeeded", ctx.shown(intent))
+    setups.fulfil(ctx, intent)

@@ -1,8 +1,8 @@
 """Failed payments over time: retries on a schedule, then a settable outcome.
 
 Stripe: retries and outcome are account settings. Here, unless set otherwise: retries one, three, five and seven days
-after the first failure; then the subscription is marked unpaid, is canceled, or stays past_due. The failed invoice
-stays open, or becomes uncollectible.
+after the first failure; then the subscription is marked unpaid, is canceled, is paused, or stays past_due. The
+failed invoice stays open, or becomes uncollectible.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import settle, timers
+from stripe_sandbox.engine import resumption, settle, standstill, timers
 
-OUTCOMES = ("unpaid", "cancel", "past_due")
+OUTCOMES = ("unpaid", "cancel", "past_due", "pause")
 INVOICE_OUTCOMES = ("open", "uncollectible")
 SETTINGS = "_dunning"
 _RETRIED = frozenset({"subscription_cycle", "subscription_update"})
@@ -36,7 +36,9 @@ class Policy:
 
 def plan_retry(ctx: Context, invoice: Doc, subscription: Doc | None, *, automatic: bool) -> None:
     """Set when the invoice is tried next after a failed attempt; a caller's own attempt moves nothing."""
-    live = subscription is not None and subscription["status"] in _STILL_LIVE
+    live = subscription is not None and (
+        subscription["status"] in _STILL_LIVE or resumption.waits_for(subscription, invoice)
+    )
     held = invoice.get("_holds_update", False)
     if invoice["billing_reason"] not in _RETRIED or not live or held or not invoice["auto_advance"]:
         invoice["next_payment_attempt"] = None
@@ -62,6 +64,9 @@ def reflect_failure(ctx: Context, invoice: Doc, subscription: Doc | None) -> Non
         ctx.update(customer | {"delinquent": True}, "customer.updated")
     if subscription is None or invoice.get("_holds_update"):
         return
+    if resumption.waits_for(subscription, invoice):
+        resumption.settled(ctx, invoice, paid=False)
+        return
     if invoice["billing_reason"] in _RETRIED and subscription["status"] == "active":
         settle.set_status(ctx, subscription, "past_due")
     if invoice.get("_exhausted"):
@@ -76,6 +81,8 @@ def _conclude(ctx: Context, subscription: Doc) -> None:
     chosen = policy(ctx).outcome
     if chosen == "unpaid":
         settle.set_status(ctx, subscription, "unpaid")
+    elif chosen == "pause":
+        standstill.halt(ctx, subscription, ctx.now(subscription["test_clock"]), "final_payment_failure")
     elif chosen == "cancel":
         now_s = ctx.now(subscription["test_clock"])
         settle.mark_canceled(ctx, subscription, now_s, reason="payment_failed")

@@ -87,7 +87,7 @@ def _charge_last(ctx: Context, invoice: Doc) -> None:
 def final_invoice(ctx: Context, subscription: Doc, at_s: int, *, reason: str) -> Doc | None:
     """Return a draft of the running period's usage and of what is pending, or None when there is nothing of it."""
     billed = []
-    free = subscription["status"] == "trialing"
+    free = subscription["status"] in {"paused", "trialing"}
     items = items_of(ctx, subscription["id"])
     for item in items:
         price = ctx.get("price", item["price"])

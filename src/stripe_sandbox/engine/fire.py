@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.engine import meter_errors, pausing, renew, schedules, settle, timers, trials
+from stripe_sandbox.engine import meter_errors, pausing, renew, resumption, schedules, settle, timers, trials
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
@@ -58,6 +58,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     meter_errors.TIMER: meter_errors.report,
     pausing.TIMER: pausing.resume,
     pending.TIMER: pending.expire,
+    resumption.TIMER: resumption.expire,
     schedules.EXPIRING_TIMER: schedules.warn,
     schedules.PHASE_TIMER: schedules.end_phase,
     trials.TIMER: trials.will_end,

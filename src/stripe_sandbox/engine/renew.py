@@ -21,8 +21,12 @@ ENDED = frozenset({"canceled", "incomplete_expired"})
 
 def arm_boundary(ctx: Context, subscription: Doc) -> None:
     """Set the timer to the next instant at which something is to happen to the subscription's periods."""
-    end_at = min(item["current_period_end"] for item in items_of(ctx, subscription["id"]))
     cancel_at = subscription["cancel_at"]
+    if subscription["status"] == "paused":
+        if cancel_at is not None:
+            timers.arm(ctx, subscription, "boundary", cancel_at)
+        return
+    end_at = min(item["current_period_end"] for item in items_of(ctx, subscription["id"]))
     timers.arm(ctx, subscription, "boundary", end_at if cancel_at is None else min(end_at, cancel_at))
 
 
@@ -36,9 +40,13 @@ def cross_boundary(ctx: Context, subscription_id: str) -> None:
     from stripe_sandbox.engine.end import end_at_boundary
 
     subscription = ctx.get("subscription", subscription_id)
-    if subscription["status"] in ENDED or subscription["status"] == "paused":
+    if subscription["status"] in ENDED:
         return
     cancel_at = subscription["cancel_at"]
+    if subscription["status"] == "paused":
+        if cancel_at is not None:
+            settle.mark_canceled(ctx, subscription, cancel_at, reason="cancellation_requested")
+        return
     boundary_at = min(item["current_period_end"] for item in items_of(ctx, subscription_id))
     if cancel_at is not None and cancel_at <= boundary_at:
         end_at_boundary(ctx, subscription, cancel_at)

@@ -34,6 +34,7 @@ def paid_by_intent(ctx: Context, invoice: Doc, intent: Doc) -> None:
 
 
 def _mark_paid(ctx: Context, invoice: Doc) -> None:
+    from stripe_sandbox.engine import resumption
     from stripe_sandbox.engine.changes import pending
 
     invoice["amount_remaining"] = 0
@@ -48,6 +49,7 @@ def _mark_paid(ctx: Context, invoice: Doc) -> None:
         ctx.emit(event, ctx.shown(invoice))
     _revive(ctx, invoice)
     pending.apply_if_paid(ctx, invoice)
+    resumption.settled(ctx, invoice, paid=True)
 
 
 def _revive(ctx: Context, invoice: Doc) -> None:
@@ -82,6 +84,7 @@ def change(ctx: Context, subscription: Doc, fields: Doc) -> None:
 
 def void(ctx: Context, invoice: Doc) -> Doc:
     """Void an invoice: its payments are canceled, the credit it used comes back, its pending update is given up."""
+    from stripe_sandbox.engine import resumption
     from stripe_sandbox.engine.changes import pending
 
     now_s = ctx.now(invoice["test_clock"])
@@ -96,11 +99,14 @@ def void(ctx: Context, invoice: Doc) -> Doc:
     ctx.emit("invoice.voided", shown)
     balance.give_back(ctx, invoice)
     pending.forget_if_voided(ctx, invoice)
+    resumption.forget_if_voided(ctx, invoice)
     return shown
 
 
 def mark_uncollectible(ctx: Context, invoice: Doc, reason: str) -> Doc:
     """Give an invoice up as a bad debt; it can still be paid."""
+    from stripe_sandbox.engine import resumption
+
     invoice["status"] = "uncollectible"
     invoice["auto_advance"] = False
     invoice["automatically_finalizes_at"] = invoice["next_payment_attempt"] = None
@@ -110,6 +116,7 @@ def mark_uncollectible(ctx: Context, invoice: Doc, reason: str) -> Doc:
     ctx.write(invoice)
     shown = ctx.shown(invoice)
     ctx.emit("invoice.marked_uncollectible", shown)
+    resumption.settled(ctx, invoice, paid=True)
     return shown
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, Params
-from stripe_sandbox.engine import settle, timers
+from stripe_sandbox.engine import settle, standstill, timers
 from stripe_sandbox.wire.errors import BadRequest
 
 TIMER = "trial_will_end"
@@ -31,6 +31,12 @@ def end_of(sent: Params, now_s: int) -> int | None:
     if not now_s < wanted <= now_s + _LONGEST_S:
         raise BadRequest("trial_end must lie in the future, at most two years ahead.", param="trial_end")
     return int(wanted)
+
+
+def settings_of(sent: Params | None) -> Doc:
+    """Return the trial settings of a subscription as it shows them."""
+    behavior = {"billing_cycle_anchor": None, "missing_payment_method": "create_invoice"}
+    return {"end_behavior": behavior | ((sent or {}).get("end_behavior") or {})}
 
 
 def on(now_s: int, end_at: int | None) -> Doc:
@@ -82,12 +88,7 @@ def stops_at_end(ctx: Context, subscription: Doc, at_s: int) -> bool:
     if chosen == "cancel":
         settle.mark_canceled(ctx, subscription, at_s, reason="payment_failed")
         return True
-    reason = {"transitioned_at": at_s, "type": "subscription"}
-    reason["subscription"] = {"type": "trial_end_without_payment_method"}
-    shown = ctx.update(
-        subscription | {"status": "paused", "status_details": {"paused": reason}}, settle.SUBSCRIPTION_UPDATED
-    )
-    ctx.emit("customer.subscription.paused", shown)
+    standstill.halt(ctx, subscription, at_s, "trial_end_without_payment_method")
     return True
 
 

@@ -6,10 +6,11 @@ Stripe: ``payment_method_types`` cannot be sent any more; an intent moves only f
 from __future__ import annotations
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.documents import Call, Doc, Kind, Params, new_id, random_text
+from stripe_sandbox.documents import Call, Doc, Kind, Params
 from stripe_sandbox.engine.cards import CARDS
 from stripe_sandbox.engine.confirm import Confirmation, confirm_payment, confirm_setup, invoice_of
 from stripe_sandbox.engine.intents import intent_doc
+from stripe_sandbox.engine.setups import setup_doc
 from stripe_sandbox.objects import payment_method
 from stripe_sandbox.wire.errors import BadRequest, StripeError, missing_param
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field
@@ -172,37 +173,11 @@ def _create_setup(call: Call) -> Doc:
     customer = _customer(ctx, sent)
     now_s = ctx.now(customer["test_clock"] if customer else None)
     common = _common(ctx, sent)
-    intent = _setup(now_s) | common | {"customer": sent.get("customer"), "usage": sent.get("usage", "off_session")}
+    intent = setup_doc(now_s) | common | {"customer": sent.get("customer"), "usage": sent.get("usage", "off_session")}
     shown = ctx.add(intent, "setup_intent.created")
     if not sent.get("confirm"):
         return shown
     return _confirm_setup_of(ctx, intent, {})
-
-
-def _setup(now_s: int) -> Doc:
-    setup_id = new_id("seti")
-    return {
-        "id": setup_id,
-        "object": "setup_intent",
-        "application": None,
-        "cancellation_reason": None,
-        "client_secret": f"{setup_id}_secret_{random_text(25)}",
-        "created": now_s,
-        "customer_account": None,
-        "description": None,
-        "excluded_payment_method_types": None,
-        "flow_directions": None,
-        "last_setup_error": None,
-        "latest_attempt": None,
-        "livemode": False,
-        "mandate": None,
-        "next_action": None,
-        "on_behalf_of": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
-        "single_use_mandate": None,
-    }
 
 
 def _confirm_setup_of(ctx: Context, intent: Doc, sent: Params) -> Doc:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Params, list_of, new_id, public
-from stripe_sandbox.engine import balance, invoice_items, renew
+from stripe_sandbox.engine import balance, invoice_items, renew, resumption, standstill
 from stripe_sandbox.engine.end import Ending, end_now, final_invoice
 from stripe_sandbox.engine.finalize import GRACE_S, SMALLEST_CHARGE_MINOR
 from stripe_sandbox.objects import invoice_item
 from stripe_sandbox.objects.schedule_phases import PHASES
 from stripe_sandbox.objects.subscription_create import open_subscription
 from stripe_sandbox.objects.subscription_params import CANCEL_WORDS, ITEM_FIELDS, MAX_ITEMS
+from stripe_sandbox.objects.subscription_pause import PAUSE_FIELDS, check_pausable, pause_wish, resume_wish
 from stripe_sandbox.objects.subscription_schedule import update_schedule
 from stripe_sandbox.objects.subscription_update import ITEM, carry_out_update
 from stripe_sandbox.store import Page
@@ -33,10 +34,10 @@ _DETAILS = Hash(
         "cancel_now": Boolean(),
         "default_tax_rates": NotSimulated(("",)),
         "items": Array(ITEM, MAX_ITEMS),
-        "pause": NotSimulated(),
+        "pause": Hash(fields=PAUSE_FIELDS),
         "proration_behavior": Choice(words=_BEHAVIORS),
         "proration_date": Integer(minimum=1),
-        "resume_at": NotSimulated(),
+        "resume_at": Choice(words=("now",)),
         "start_date": NotSimulated(),
         "trial_end": Either(("now",), Integer(minimum=1)),
     }
@@ -90,10 +91,24 @@ def _rehearse(ctx: Context, sent: Params) -> Doc:
         subscription = _next_of_customer(ctx, ctx.get("customer", sent["customer"], "customer"))
     if sent.get("customer", subscription["customer"]) != subscription["customer"]:
         raise BadRequest("The subscription belongs to another customer.", param="subscription")
-    if subscription["status"] in renew.ENDED or subscription["status"] == "paused":
+    if subscription["status"] in renew.ENDED or (subscription["status"] == "paused" and "resume_at" not in details):
         raise _none(subscription["customer"])
     _add_items(ctx, subscription, sent)
+    if "resume_at" in details:
+        return resumption.resume(ctx, subscription, resume_wish(details, until_draft=True)) or _next(
+            ctx, subscription["id"], sent
+        )
+    if details.get("pause"):
+        return _paused(ctx, subscription, details["pause"])
     return _changed(ctx, subscription, details) or _next(ctx, subscription["id"], sent)
+
+
+def _paused(ctx: Context, subscription: Doc, sent: Params) -> Doc:
+    check_pausable(subscription)
+    invoice = standstill.pause(ctx, subscription, pause_wish(sent, until_draft=True))
+    if invoice is None:
+        raise _none(subscription["customer"])
+    return invoice
 
 
 def _of_schedule(ctx: Context, sent: Params) -> Doc:

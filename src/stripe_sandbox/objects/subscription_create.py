@@ -10,7 +10,7 @@ from __future__ import annotations
 from stripe_sandbox.clock import HOUR_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params, new_id
-from stripe_sandbox.engine import lines, timers, trials
+from stripe_sandbox.engine import lines, setups, timers, trials
 from stripe_sandbox.engine.changes.wanted import new_item, price_for
 from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
 from stripe_sandbox.engine.draft import Plan, new_draft
@@ -62,11 +62,17 @@ def open_subscription(
         _settle_first(ctx, subscription, invoice, behavior)
     subscription = ctx.get("subscription", subscription["id"])
     subscription.pop("_new")
+    if subscription["status"] in {"active", "trialing"} and not _was_charged(ctx, invoice):
+        setups.ask_for_method(ctx, subscription)
     arm_boundary(ctx, subscription)
     shown = ctx.add(subscription, "customer.subscription.created")
     if subscription["status"] == "trialing":
         trials.announce(ctx, subscription)
     return shown, invoice
+
+
+def _was_charged(ctx: Context, invoice: Doc | None) -> bool:
+    return invoice is not None and bool(ctx.get("invoice", invoice["id"])["amount_due"])
 
 
 def _customer(ctx: Context, sent: Params) -> Doc:
@@ -235,7 +241,7 @@ def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:
         "test_clock": customer["test_clock"],
         "transfer_data": None,
         "trial_end": None,
-        "trial_settings": sent.get("trial_settings") or {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_settings": trials.settings_of(sent.get("trial_settings")),
         "trial_start": None,
         "_new": True,
     }

@@ -48,8 +48,10 @@ _PAYMENT_SETTINGS = Hash(
 _TRIAL_SETTINGS = Hash(
     fields={
         "end_behavior": Hash(
-            fields={"missing_payment_method": Choice(words=("cancel", "create_invoice", "pause"))},
-            required=("missing_payment_method",),
+            fields={
+                "billing_cycle_anchor": NotSimulated(("now",)),
+                "missing_payment_method": Choice(words=("cancel", "create_invoice", "pause")),
+            },
         )
     },
     required=("end_behavior",),

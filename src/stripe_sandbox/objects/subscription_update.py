@@ -147,6 +147,8 @@ def _check_allowed(subscription: Doc, sent: Params) -> None:
                 code="status_transition_invalid",
                 param=refused[0],
             )
+    if subscription["status"] == "paused" and _resets(sent):
+        raise BadRequest("Resume the subscription to start its billing cycle.", code="status_transition_invalid")
     if subscription["schedule"] and {"cancel_at", "cancel_at_period_end"} & set(sent):
         raise BadRequest(
             f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating any"
@@ -171,7 +173,7 @@ def _apply_plain(ctx: Context, subscription: Doc, sent: Params) -> None:
     if "pause_collection" in sent:
         pausing.set_collection(ctx, subscription, sent["pause_collection"])
     if sent.get("trial_settings"):
-        subscription["trial_settings"] = sent["trial_settings"]
+        subscription["trial_settings"] = trials.settings_of(sent["trial_settings"])
     if "metadata" in sent:
         subscription["metadata"] = merge_metadata(subscription["metadata"], sent["metadata"])
     for name in ("payment_settings", "cancellation_details"):

@@ -28,15 +28,17 @@ def carry_out_change(ctx: Context, subscription: Doc, request: Request, change: 
     """Write a change that was worked out."""
     started_at = min(item["current_period_start"] for item in items_of(ctx, subscription["id"]))
     pending.discard(ctx, subscription)
-    bills_now = change.anchor is not None or request.behavior == "always_invoice"
+    bills_now = subscription["status"] != "paused" and (
+        change.anchor is not None or request.behavior == "always_invoice"
+    )
     waits = bills_now and request.payment == "pending_if_incomplete" and not request.until_draft
     if not waits:
         apply_change(ctx, subscription, change)
     for item in change.prorations:
         ctx.add(item, "invoiceitem.created")
-    invoice = _draft(ctx, subscription, change, started_at) if bills_now else None
+    invoice = draft_now(ctx, subscription, change, started_at) if bills_now else None
     if invoice is not None and not request.until_draft:
-        _settle(ctx, invoice, request, change if waits else None)
+        settle_now(ctx, invoice, request, change if waits else None)
     elif waits:
         apply_change(ctx, subscription, change)
     return invoice
@@ -56,7 +58,8 @@ def apply_change(ctx: Context, subscription: Doc, change: Change) -> None:
         ctx.write(ctx.get("subscription", subscription["id"]) | fields)
 
 
-def _draft(ctx: Context, subscription: Doc, change: Change, started_at: int) -> Doc | None:
+def draft_now(ctx: Context, subscription: Doc, change: Change, started_at: int) -> Doc | None:
+    """Return a draft of what is pending and of a change's lines, or None when there is nothing of it."""
     now_s = ctx.now(subscription["test_clock"])
     waiting = invoice_items.waiting(ctx, subscription["customer"], subscription["id"], own_only=True)
     if not waiting and not change.lines:
@@ -74,7 +77,7 @@ def _draft(ctx: Context, subscription: Doc, change: Change, started_at: int) -> 
     return invoice
 
 
-def _settle(ctx: Context, invoice: Doc, request: Request, waiting: Change | None) -> None:
+def settle_now(ctx: Context, invoice: Doc, request: Request, waiting: Change | None) -> None:
     """Finalize and charge; ``waiting`` is the change that takes hold only when the invoice is paid."""
     subscription = ctx.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
     if subscription["status"] == "unpaid":

@@ -20,6 +20,9 @@ from stripe_sandbox.engine.changes.wanted import Swap, read_items
 from stripe_sandbox.engine.invoice_items import Charge, new_invoice_item
 from stripe_sandbox.engine.periods import next_boundary
 
+# Statuses in which neither time nor usage is worth money.
+_FREE = frozenset({"paused", "trialing"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -82,7 +85,7 @@ class _Planner:
         self._subscription = subscription
         self._request = request
         self._customer = ctx.get("customer", subscription["customer"])
-        self._prorates = request.behavior != "none" and subscription["status"] != "trialing"
+        self._prorates = request.behavior != "none" and subscription["status"] not in _FREE
         self._charges: list[Doc] = []
 
     def same_cycle(self, swaps: list[Swap]) -> Change:
@@ -163,6 +166,13 @@ class _Planner:
         end_at = max(item["current_period_end"], self._request.at_s)
         self._charge(texts.unused(self._ctx, item, price, self._request.at_s), amount, (item, price), end_at, credited)
 
+    def rest(self, item: Doc) -> tuple[Doc, list[Doc]]:
+        """Charge an item for what is left of its period, unless that was paid; return it and the charge."""
+        notes = [note for note in item.get(DEBITS, ()) if note["until"] > self._request.at_s]
+        if not notes:
+            notes = self._debit(item, self._ctx.get("price", item["price"]))
+        return item | {DEBITS: notes}, self._charges
+
     def _debit(self, item: Doc, price: Doc) -> list[Doc]:
         if not self._prorates:
             return []
@@ -190,8 +200,8 @@ class _Planner:
         return self._keep(charge)
 
     def _bill_usage(self, item: Doc, price: Doc) -> None:
-        """Flexible billing: usage is priced at the price in force when it happened; in a trial it is free."""
-        if self._subscription["status"] == "trialing":
+        """Flexible billing: usage is priced at the price in force when it happened; in a trial or pause it is free."""
+        if self._subscription["status"] in _FREE:
             return
         line = lines.metered_line(self._ctx, item, price, lines.usage_period(item, self._request.at_s))
         if not Decimal(line["quantity_decimal"]):
@@ -211,6 +221,12 @@ class _Planner:
         at_s = self._ctx.now(self._subscription["test_clock"])
         self._charges.append(new_invoice_item(self._customer, charge, at_s))
         return self._charges[-1]
+
+
+def rest_of_period(ctx: Context, subscription: Doc, item: Doc, at_s: int, *, prorates: bool) -> tuple[Doc, list[Doc]]:
+    """Return an item that begins in mid period, and the invoice items of what is left of that period."""
+    request = Request(items=[], behavior="create_prorations" if prorates else "none", at_s=at_s)
+    return _Planner(ctx, subscription | {"status": "active"}, request).rest(item)
 
 
 def running_period(ctx: Context, subscription: Doc, rhythm: tuple[str, int], at_s: int) -> tuple[int, int]:
