@@ -22,8 +22,8 @@ setup: .venv/.synced ## set up .venv from the lock file
 run: setup ## run everything: database, Stripe sandbox, API, dashboard, worker (honours PORT)
 	@exec $(RUN)/helvetia up
 
-test: setup ## run the test suite
-	$(RUN)/python -m pytest -q
+test: setup ## run the test suite, two tests at a time
+	$(RUN)/python -m pytest -q -n 2 --dist loadgroup
 
 test-full: setup ## run the same tests with their full N; writes the table into docs/reliability.md
 	HELVETIA_FULL=1 $(RUN)/python -m pytest -q

@@ -51,6 +51,15 @@ def missing(part: str, hint: str) -> None:
     pytest.skip(message)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the machine's one Docker Engine take turns; a browser is started once. The rest runs side by side."""
+    for item in items:
+        if "docker" in item.keywords or "scenarios" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("engine"))
+        elif "browser" in item.keywords:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 def pytest_sessionfinish() -> None:
     """A full run leaves its table in docs/reliability.md."""
     trials.write_page()

@@ -7,11 +7,10 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
 from helvetia.accounts.model import ROLE_PERMISSIONS, Permission, Role
-from helvetia.kernel.identity import new_id
 from helvetia.web.middleware.authenticate import Needs, Open
 from support.web_world import SERVICE, WebWorld
 
-MISSING = str(new_id())
+MISSING = "01a204c7-0000-7000-8000-00000000abcd"
 ONE = f"/api/v1/services/{MISSING}"
 READ_SERVICES, RUN_SERVICES = Permission.READ_SERVICES, Permission.RUN_SERVICES
 READ_BILLING, MOVE_MONEY = Permission.READ_BILLING, Permission.MOVE_MONEY

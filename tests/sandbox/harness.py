@@ -59,7 +59,7 @@ def start_sandbox(*options: str) -> Sandbox:
     sandbox = Sandbox(port=port, process=process)
     for _ in range(START_S * 50):
         try:
-            if sandbox.session.get(f"{sandbox.base}/healthz", timeout=5).status_code == 200:
+            if sandbox.session.get(f"{sandbox.base}/healthz", timeout=30).status_code == 200:
                 return sandbox
         except requests.ConnectionError:
             if process.poll() is not None:

@@ -316,7 +316,7 @@ def test_page_escapes_what_others_wrote(world: World, sandbox: Sandbox) -> None:
 
 def test_page_keeps_strangers_out(world: World, sandbox: Sandbox) -> None:
     page = browser(sandbox, open_session(world))
-    foreign = page.session.get(page.url, headers={"Host": "evil.example"}, timeout=5)
+    foreign = page.session.get(page.url, headers={"Host": "evil.example"}, timeout=30)
     assert foreign.status_code == 403
     assert page.post({}, Origin="http://evil.example").status_code == 403
     assert page.post({}, Sec_Fetch_Site="cross-site").status_code == 403

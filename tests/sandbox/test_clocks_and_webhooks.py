@@ -57,7 +57,7 @@ def test_due_timer_fires_by_itself_in_real_time(world: World, http: Http) -> Non
     end = subscription.items.data[0].current_period_end
     http.post("/_sandbox/clock/advance", {"to": end - 2})
     assert len(world.invoices(subscription.id)) == 1
-    deadline = time.perf_counter() + 8
+    deadline = time.perf_counter() + 30
     while len(world.invoices(subscription.id)) == 1 and time.perf_counter() < deadline:
         time.sleep(0.1)
     assert world.invoices(subscription.id)[0].created == end
@@ -154,7 +154,7 @@ def inbox() -> Iterator[Any]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.perf_counter() + 8
+    deadline = time.perf_counter() + 30
     while not condition() and time.perf_counter() < deadline:
         time.sleep(0.02)
     assert condition()

@@ -180,7 +180,7 @@ def test_pointless_fault_is_refused(http: Http, fields: dict[str, str], param: s
 def test_fault_is_taken_as_json_too(http: Http) -> None:
     headers = {"Authorization": f"Bearer {http.key}"}
     sent = {"kind": "rate_limit", "should_retry": False, "count": 1, "probability": 0.5}
-    answer = http.session.post(f"{http.base}/_sandbox/faults", json=sent, headers=headers, timeout=5)
+    answer = http.session.post(f"{http.base}/_sandbox/faults", json=sent, headers=headers, timeout=30)
     assert (answer.json()["should_retry"], answer.json()["probability"]) == (False, 0.5)
 
 

@@ -55,15 +55,15 @@ def post(sandbox: Sandbox, url: str, fields: dict[str, str]) -> requests.Respons
 def test_links_exist_from_finalization_on_and_need_their_token(world: World, sandbox: Sandbox) -> None:
     invoice = owed(world)
     assert invoice.hosted_invoice_url.startswith(f"{sandbox.base}/i/acct_")
-    assert sandbox.session.get(invoice.hosted_invoice_url, timeout=5).status_code == 200
-    assert sandbox.session.get(page_of(invoice)[:-1] + "x", timeout=5).status_code == 404
-    assert sandbox.session.get(page_of(invoice)[:-1] + "x/pdf", timeout=5).status_code == 404
+    assert sandbox.session.get(invoice.hosted_invoice_url, timeout=30).status_code == 200
+    assert sandbox.session.get(page_of(invoice)[:-1] + "x", timeout=30).status_code == 404
+    assert sandbox.session.get(page_of(invoice)[:-1] + "x/pdf", timeout=30).status_code == 404
     told = world.client.v1.events.list({"type": "invoice.finalized"}).data
     assert told[0].data.object["hosted_invoice_url"] == invoice.hosted_invoice_url
 
 
 def test_page_shows_the_invoice_and_escapes_names(world: World, sandbox: Sandbox) -> None:
-    text = sandbox.session.get(owed(world).hosted_invoice_url, timeout=5).text
+    text = sandbox.session.get(owed(world).hosted_invoice_url, timeout=30).text
     for words in ("$29.00 due", "Pay $29.00 with Visa •••• 0341", "Łukasz &lt;b&gt;", "Sandbox", "1 × PRO"):
         assert words in text
 
@@ -76,7 +76,7 @@ def test_typed_card_pays_the_invoice(world: World, sandbox: Sandbox) -> None:
     assert (paid.status, paid.amount_remaining) == ("paid", 0)
     subscription = world.client.v1.subscriptions.list().data[0]
     assert subscription.status == "active"
-    shown = sandbox.session.get(page_of(invoice), timeout=5).text
+    shown = sandbox.session.get(page_of(invoice), timeout=30).text
     assert "$29.00 paid" in shown
     assert "Pay this invoice" not in shown
     again = post(sandbox, page_of(invoice), {"cardNumber": "4242424242424242", **CARD})
@@ -118,14 +118,14 @@ def test_bank_step_pays_the_invoice_or_leaves_it_open(world: World, sandbox: San
 
 def test_renewal_that_waits_for_the_bank_can_be_confirmed(world: World, sandbox: Sandbox) -> None:
     invoice = owed(world, "pm_card_threeDSecure2Required")
-    assert "The last payment waits for your bank." in sandbox.session.get(page_of(invoice), timeout=5).text
+    assert "The last payment waits for your bank." in sandbox.session.get(page_of(invoice), timeout=30).text
     post(sandbox, page_of(invoice) + "/authenticate", {"answer": "authorise"})
     assert world.client.v1.invoices.retrieve(invoice.id).status == "paid"
 
 
 def test_file_is_a_pdf_with_the_invoices_words_and_figures(world: World, sandbox: Sandbox) -> None:
     invoice = owed(world)
-    answer = sandbox.session.get(invoice.invoice_pdf, timeout=5)
+    answer = sandbox.session.get(invoice.invoice_pdf, timeout=30)
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.content.startswith(b"%PDF-")
     assert answer.content.rstrip().endswith(b"%%EOF")
@@ -151,7 +151,7 @@ def test_long_invoice_continues_on_further_pages(world: World, sandbox: Sandbox)
     customer = world.customer()
     v1.subscriptions.create({"customer": customer, "items": [{"price": price} for price in prices]})
     invoice = v1.invoices.list({"customer": customer}).data[0]
-    text = pdf_text(sandbox.session.get(invoice.invoice_pdf, timeout=5).content)
+    text = pdf_text(sandbox.session.get(invoice.invoice_pdf, timeout=30).content)
     assert "Page 2 of" in text
     assert text.count("Description") >= 2
     assert text.count("$10.") >= 20

@@ -75,7 +75,7 @@ def test_second_request_while_the_first_is_running_is_409(sandbox: Sandbox, http
         f"POST /v1/customers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: k1\r\n"
         f"Content-Type: {JSON_FORM}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as slow:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as slow:
         slow.sendall(head.encode() + body[:1])
         time.sleep(0.2)
         second = http.post("/v1/customers", {"name": "A"}, Idempotency_Key="k1")

@@ -31,18 +31,18 @@ class Inspector:
 @pytest.fixture
 def inspector(sandbox: Sandbox, world: World, key: str) -> Iterator[Inspector]:
     world.catalogue()
-    answer = sandbox.session.post(f"{sandbox.base}/inspect", data={"key": key}, timeout=5, allow_redirects=False)
+    answer = sandbox.session.post(f"{sandbox.base}/inspect", data={"key": key}, timeout=30, allow_redirects=False)
     assert answer.status_code == 303
     return Inspector(sandbox, sandbox.base + answer.headers["Location"])
 
 
 def test_accounts_are_listed_and_found_by_key(sandbox: Sandbox, inspector: Inspector, key: str) -> None:
-    listed = sandbox.session.get(f"{sandbox.base}/", timeout=5)
+    listed = sandbox.session.get(f"{sandbox.base}/", timeout=30)
     assert listed.status_code == 200
     assert inspector.home.rpartition("/")[2] in listed.text
     assert key not in listed.text
     assert key[-4:] in listed.text
-    unknown = sandbox.session.post(f"{sandbox.base}/inspect", data={"key": "sk_test_nobody"}, timeout=5)
+    unknown = sandbox.session.post(f"{sandbox.base}/inspect", data={"key": "sk_test_nobody"}, timeout=30)
     assert (unknown.status_code, "No account has this key" in unknown.text) == (404, True)
 
 
@@ -76,7 +76,7 @@ def test_deliveries_show_what_the_receiver_answered(world: World, http: Http, in
     world.client.v1.webhook_endpoints.create({"url": url, "enabled_events": ["customer.created"]})
     world.client.v1.customers.create({})
     event = world.client.v1.events.list({"type": "customer.created"}).data[0].id
-    deadline = time.perf_counter() + 5
+    deadline = time.perf_counter() + 30
     while "401" not in inspector.get(f"/object/{event}").text and time.perf_counter() < deadline:
         time.sleep(0.05)
     page = inspector.get(f"/object/{event}").text
@@ -119,13 +119,13 @@ def test_faults_are_switched_on_and_off(http: Http, inspector: Inspector) -> Non
 
 
 def test_inspector_is_for_this_machine_only(inspector: Inspector) -> None:
-    foreign = inspector.sandbox.session.get(inspector.home, headers={"Host": "evil.example"}, timeout=5)
+    foreign = inspector.sandbox.session.get(inspector.home, headers={"Host": "evil.example"}, timeout=30)
     assert foreign.status_code == 403
     forged = inspector.sandbox.session.post(
-        inspector.home + "/advance", headers={"Origin": "http://evil.example"}, timeout=5
+        inspector.home + "/advance", headers={"Origin": "http://evil.example"}, timeout=30
     )
     assert forged.status_code == 403
-    assert inspector.sandbox.session.get(inspector.home + "x", timeout=5).status_code == 404
+    assert inspector.sandbox.session.get(inspector.home + "x", timeout=30).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -92,13 +92,13 @@ def test_session_has_its_fields_and_logs_in_once(world: World, sandbox: Sandbox,
     assert (session.object, session.flow, session.return_url) == ("billing_portal.session", None, RETURN)
     assert world.event_types()[-1] == "billing_portal.session.created"
     portal = Portal(sandbox.session, session.url)
-    again = sandbox.session.get(session.url, timeout=5)
+    again = sandbox.session.get(session.url, timeout=30)
     assert (again.status_code, "cannot be used again" in again.text) == (410, True)
     overview = portal.get()
     assert overview.status_code == 200
     for words in ("PRO", "Visa •••• 4242", "$29.00", "Renews on", "Sandbox", RETURN):
         assert words in overview.text
-    assert portal.session.get(portal.home[:-1] + "x", timeout=5).status_code == 404
+    assert portal.session.get(portal.home[:-1] + "x", timeout=30).status_code == 404
 
 
 def test_foreign_customer_and_unknown_configuration_are_refused(http: Http) -> None:
@@ -208,7 +208,7 @@ def test_cancel_flow_ends_with_the_integrations_words(world: World, sandbox: San
     portal = open_portal(world, sandbox, customer, flow_data={**flow, "after_completion": after})
     assert portal.get().headers["Location"].endswith(f"/subscriptions/{subscription}/cancel")
     answer = portal.post(f"/subscriptions/{subscription}/cancel")
-    done = portal.session.get(portal.origin + answer.headers["Location"], timeout=5)
+    done = portal.session.get(portal.origin + answer.headers["Location"], timeout=30)
     assert "Come back soon." in done.text
     with pytest.raises(stripe.InvalidRequestError, match="already set to be canceled"):
         open_portal(world, sandbox, customer, flow_data=flow)
@@ -230,7 +230,7 @@ def test_confirm_flow_changes_the_price(world: World, sandbox: Sandbox) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="switched off"):
         open_portal(world, sandbox, customer, flow_data=flow)
     portal = open_portal(world, sandbox, customer, flow_data=flow, configuration=made.id)
-    page = portal.session.get(portal.origin + portal.get().headers["Location"], timeout=5)
+    page = portal.session.get(portal.origin + portal.get().headers["Location"], timeout=30)
     assert "$30.00 every month" in page.text
     assert portal.post(f"/subscriptions/{subscription.id}/confirm").status_code == 303
     assert live(world, customer)["items"].data[0].price.id == large

@@ -16,12 +16,6 @@ from sandbox.harness import Sandbox
 KEY = "sk_test_restart"
 
 
-def test_start_takes_less_than_a_second_and_a_half(launch: Callable[..., Sandbox]) -> None:
-    started = time.perf_counter()
-    launch()
-    assert time.perf_counter() - started < 1.5
-
-
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_signal_stops_promptly_even_with_open_connections(launch: Callable[..., Sandbox], how: signal.Signals) -> None:
     running = launch()
@@ -63,7 +57,7 @@ def test_sigkill_loses_nothing_that_was_answered(launch: Callable[..., Sandbox],
             while True:
                 try:
                     answer = session.post(
-                        f"{running.base}/v1/customers", headers={"Authorization": f"Bearer {KEY}"}, timeout=5
+                        f"{running.base}/v1/customers", headers={"Authorization": f"Bearer {KEY}"}, timeout=30
                     )
                 except requests.RequestException:
                     return
