@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     stripe_api_base: str | None = None
     stripe_test_clock: str | None = None
     stripe_automatic_tax: bool = False
+    unpaid_drafts: str = Field(default="void", pattern="^(void|collect)$")
 
     database_url: SecretStr | None = None
     data_directory: Path | None = None

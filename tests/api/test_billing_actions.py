@@ -1,5 +1,6 @@
 """The billing API against the sandbox: buying, changing, paying, ending, and what it says when Stripe is away."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.web.config import WebConfig
 from support.sandbox_process import running_sandbox
 from support.stripe_world import StripeWorld
-from support.web_world import WebWorld, web_world
+from support.web_world import PASSWORD, WebWorld, web_world
 
 BILLING = "/api/v1/billing"
 API_DOCS = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
@@ -40,7 +41,11 @@ class Shop:
 
     async def customer_id(self) -> str:
         async with self.web.database.transaction() as tx:
-            row = await (await tx.execute("SELECT stripe_customer_id FROM subscriptions")).fetchone()
+            row = await (
+                await tx.execute(
+                    "SELECT stripe_customer_id FROM subscriptions WHERE account_id = %s", (self.user.account_id,)
+                )
+            ).fetchone()
         assert row is not None
         return str(row[0])
 
@@ -265,6 +270,61 @@ async def test_stripe_away_is_503_that_says_what_was_charged(
             assert (await client.get(f"{BILLING}/payments")).json() == before
             assert (await client.get(f"{BILLING}/payment-methods")).status_code == 503
             assert (await client.get(f"{BILLING}/subscription")).json()["plan"] == "STARTER"
+
+
+async def test_everything_open_is_shown_and_paid_by_the_api(shop: Shop) -> None:
+    await shop.subscribe()
+    customer_id = await shop.customer_id()
+    await _open_invoice(shop, customer_id)
+    async with shop.client() as client:
+        shown = (await client.get(f"{BILLING}/open-invoices")).json()
+        assert (shown["amountDue"], len(shown["invoices"]), shown["dropped"], shown["newCardAt"]) == (
+            "9.00",
+            1,
+            [],
+            None,
+        )
+        agreed = {"invoices": [one["id"] for one in shown["invoices"]], "amountDue": shown["amountDue"]}
+        declined = await client.post(f"{BILLING}/open-invoices/pay", json=agreed)
+        assert (declined.status_code, declined.json()["code"]) == (402, "card_declined")
+        assert (declined.json()["charged"], declined.json()["amountPaid"]) == ("no", "0.00")
+        await _use_card(shop, customer_id, "pm_card_visa")
+        await shop.web.billing.offer_payment(shop.user.account_id)
+        assert (await client.get(f"{BILLING}/open-invoices")).json()["newCardAt"] is not None
+        less = await client.post(f"{BILLING}/open-invoices/pay", json=agreed | {"amountDue": "8.99"})
+        assert (less.status_code, less.json()["code"], less.json()["amountDue"]) == (
+            409,
+            "open_invoices_changed",
+            "9.00",
+        )
+        paid = await client.post(f"{BILLING}/open-invoices/pay", json=agreed)
+        assert (paid.status_code, paid.json()["amountPaid"]) == (200, "9.00")
+        again = await client.post(f"{BILLING}/open-invoices/pay", json=agreed)
+        assert (again.status_code, again.json()["amountPaid"], again.json()["invoices"]) == (200, "0.00", [])
+        assert (await client.get(f"{BILLING}/subscription")).json()["status"] == "ACTIVE"
+
+
+async def test_everything_open_is_paid_by_one_button_that_names_the_sum(shop: Shop) -> None:
+    user = await shop.web.user("grace", PASSWORD)
+    paying = Shop(web=shop.web, stripe=shop.stripe, user=user)
+    await paying.subscribe()
+    customer_id = await paying.customer_id()
+    await _open_invoice(paying, customer_id)
+    await _use_card(paying, customer_id, "pm_card_visa")
+    await shop.web.billing.offer_payment(user.account_id)
+    client = await shop.web.browser(user)
+    overview = await client.get("/billing")
+    assert "Your new card was not tried yet." in overview.text
+    assert 'href="/billing/pay"' in overview.text
+    page = await client.get("/billing/pay")
+    assert "Pay $9.00 now" in page.text
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
+    for _ in range(2):
+        pressed = await client.post("/billing/pay", data=fields)
+        assert (pressed.status_code, pressed.headers["location"]) == (303, "/billing")
+    assert "Nothing is open." in (await client.get("/billing/pay")).text
+    assert "Payment failed." not in (await client.get("/billing")).text
+    await client.aclose()
 
 
 async def _use_card(shop: Shop, customer_id: str, token: str) -> None:

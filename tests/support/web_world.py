@@ -48,6 +48,7 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.page_controller import PageController
+from helvetia.web.dashboard.pay_page_controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
@@ -71,6 +72,7 @@ class WebWorld:
     accounts: AccountService
     containers: ContainerService
     billing: BillingService
+    payments: PaymentService
     subscriptions: SubscriptionService
     prices: PriceBookHolder
     tokens: dict[AccountId, str] = field(default_factory=dict)
@@ -142,7 +144,7 @@ async def web_world(
         AccountController(accounts),
         BillingController(config, clock, subscriptions, costs, billing, payments),
         PlanController(clock, billing),
-        PaymentController(payments),
+        PaymentController(payments, billing),
         ServiceController(containers),
         ReadingsController(NodeService(database, clock)),
         StripeWebhookController(webhooks),
@@ -150,6 +152,7 @@ async def web_world(
         NotificationController(notifications, renderer),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
+        PayPageController(clock, renderer, accounts, payments),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)
@@ -160,6 +163,7 @@ async def web_world(
         accounts=accounts,
         containers=containers,
         billing=billing,
+        payments=payments,
         subscriptions=subscriptions,
         prices=prices,
     )

@@ -150,3 +150,9 @@ class ConfirmationNeeded(PaymentRequired):
     """Your bank wants you to confirm this payment. Open the address named here."""
 
     code = "payment_confirmation_needed"
+
+
+class OpenInvoicesChanged(Conflict):
+    """What is open is no longer what you agreed to pay. Nothing was charged; look at it again."""
+
+    code = "open_invoices_changed"

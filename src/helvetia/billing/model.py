@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from helvetia.billing.errors import InvalidCursor, InvalidReport, UntrustedAddress
@@ -18,10 +19,18 @@ VALUE_DIGITS_MAX = 15
 IDENTIFIER_LENGTH_MAX = 100
 
 
+class UnpaidDrafts(StrEnum):
+    """Void them: nothing ran. Or collect them: the plan was reserved."""
+
+    VOID = "void"
+    COLLECT = "collect"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingConfig:
     """`public_base_url`: where Stripe's pages lead back to. `sandbox_origin`: whose pages count as Stripe's too.
 
+    `unpaid_drafts`: what becomes of the invoices of periods that passed while the account was unpaid.
     `collects_tax`: Stripe Tax, address and tax ids. `test_clock`: in a sandbox, the one that new customers live by.
     """
 
@@ -29,6 +38,7 @@ class BillingConfig:
     sandbox_origin: str | None = None
     collects_tax: bool = False
     test_clock: str | None = None
+    unpaid_drafts: UnpaidDrafts = UnpaidDrafts.VOID
 
 
 def checked_address(url: str | None, config: BillingConfig) -> str:

@@ -29,6 +29,9 @@ from helvetia.billing.plan_change.end_subscription import cancel_at_period_end, 
 from helvetia.billing.plan_change.measure_use import measure_use
 from helvetia.billing.plan_change.model import ChangeOutcome, PlanChangeRecord, PlanOffer, PlanPreview, offers
 from helvetia.billing.plan_change.preview_change import preview_change
+from helvetia.billing.settlement.model import PaymentOffer
+from helvetia.billing.settlement.offer_payment import offer_payment
+from helvetia.billing.settlement.store import find_offer
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.database.job_queue import JobQueue
@@ -228,6 +231,15 @@ class BillingService:
         """Copy the account's invoices from Stripe; says how many were new or had changed."""
         return await mirror_invoices(self._database, self._clock, self._gateway, account_id)
 
+    async def offer_payment(self, account_id: AccountId) -> PaymentOffer | None:
+        """Look whether a new card waits to be used for what is open, and remember it."""
+        return await offer_payment(self._parts, account_id)
+
+    async def payment_offer(self, account_id: AccountId) -> PaymentOffer | None:
+        """A new card that nothing open was tried with yet, as last seen."""
+        async with self._database.transaction() as tx:
+            return await find_offer(tx, account_id)
+
     async def mirror_all(self, limit: int = 100) -> int:
         """The poll: mirror the accounts that waited longest; stops when Stripe is away. Says how many succeeded."""
         async with self._database.transaction() as tx:
@@ -236,6 +248,7 @@ class BillingService:
         for account_id in due:
             try:
                 await self.mirror_invoices(account_id)
+                await self.offer_payment(account_id)
                 mirrored_count += 1
             except (StripeUnavailable, StripeRateLimited, StripeNotAuthorized):
                 raise

@@ -152,6 +152,7 @@ class Charge:
     brand: str | None
     last4: str | None
     created_at: datetime
+    payment_method_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

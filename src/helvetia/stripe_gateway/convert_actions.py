@@ -89,6 +89,7 @@ def from_stripe_charge(raw: Json) -> Charge:
         brand=read_path(details, "card", "brand"),
         last4=None if kind is None else read_path(details, kind, "last4"),
         created_at=from_unix_s(raw["created"]),
+        payment_method_id=read_id(raw.get("payment_method")),
     )
 
 

@@ -35,6 +35,7 @@ def from_stripe_invoice(raw: Json) -> Invoice:
         hosted_url=raw.get("hosted_invoice_url"),
         pdf_url=raw.get("invoice_pdf"),
         payment_intent_ids=_payment_intent_ids(raw),
+        advances_itself=bool(raw.get("auto_advance", True)),
     )
 
 

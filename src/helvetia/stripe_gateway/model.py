@@ -122,7 +122,10 @@ class InvoiceLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
-    """An invoice; `status` is draft, open, paid, void or uncollectible, `lines` may be the first ones only."""
+    """An invoice; `status` is draft, open, paid, void or uncollectible, `lines` may be the first ones only.
+
+    `advances_itself`: Stripe finalizes and charges it by its own clock.
+    """
 
     invoice_id: str
     customer_id: str | None
@@ -148,6 +151,7 @@ class Invoice:
     hosted_url: str | None = None
     pdf_url: str | None = None
     payment_intent_ids: Sequence[str] = ()
+    advances_itself: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

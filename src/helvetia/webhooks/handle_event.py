@@ -79,6 +79,7 @@ async def handle_events(parts: HandleParts, customer_id: str) -> int:
         await parts.subscriptions.sync_subscription(account_id)
         await parts.billing.adopt_card(account_id)
         await parts.billing.mirror_invoices(account_id)
+        await parts.billing.offer_payment(account_id)
     except AccountNotFound:
         _log.warning("webhooks.account_deleted", account_id=str(account_id), customer_id=customer_id)
     async with parts.database.transaction() as tx:

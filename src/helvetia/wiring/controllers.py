@@ -23,6 +23,7 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.page_controller import PageController
+from helvetia.web.dashboard.pay_page_controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
@@ -45,6 +46,7 @@ class Controllers:
     notification: NotificationController
     sign_in: SignInController
     page: PageController
+    pay_page: PayPageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -61,6 +63,7 @@ class Controllers:
             self.notification,
             self.sign_in,
             self.page,
+            self.pay_page,
         )
 
 
@@ -82,6 +85,7 @@ class WebProvider(Provider):
     notification = provide(NotificationController)
     sign_in = provide(SignInController)
     page = provide(PageController)
+    pay_page = provide(PayPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

@@ -4,7 +4,7 @@ from dishka import AnyOf, Provider, Scope, provide
 
 from helvetia.accounts.model import AccountHooks
 from helvetia.accounts.service import AccountService
-from helvetia.billing.model import BillingConfig
+from helvetia.billing.model import BillingConfig, UnpaidDrafts
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
@@ -77,6 +77,7 @@ class ServiceProvider(Provider):
             sandbox_origin=settings.api_base if settings.is_sandbox else None,
             collects_tax=settings.stripe_automatic_tax,
             test_clock=settings.stripe_test_clock,
+            unpaid_drafts=UnpaidDrafts(settings.unpaid_drafts),
         )
 
     @provide

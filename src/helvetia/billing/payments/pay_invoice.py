@@ -37,16 +37,16 @@ async def pay_invoice(parts: BillingParts, account_id: AccountId, invoice_id: st
             raise InvoiceNotPayable(invoice_status=invoice.status)
         try:
             with charging():
-                paid = await _pay(parts, invoice_id)
+                paid = await charge_invoice(parts, invoice_id)
         except CardDeclined as error:
-            await _audit(parts, account_id, invoice, actor, "billing.payment_failed")
-            raise await _explained(parts, invoice, error) from error
-        await _audit(parts, account_id, paid, actor, "billing.invoice_paid")
-        await _read_back(parts, account_id)
+            await audit_payment(parts, account_id, invoice, actor, "billing.payment_failed")
+            raise await explain_decline(parts, invoice, error) from error
+        await audit_payment(parts, account_id, paid, actor, "billing.invoice_paid")
+        await read_back(parts, account_id)
         return paid
 
 
-async def _pay(parts: BillingParts, invoice_id: str) -> Invoice:
+async def charge_invoice(parts: BillingParts, invoice_id: str) -> Invoice:
     """Pay it; that somebody else was faster is a success."""
     try:
         return await parts.gateway.pay_invoice(invoice_id)
@@ -57,7 +57,7 @@ async def _pay(parts: BillingParts, invoice_id: str) -> Invoice:
         raise InvoiceNotPayable(invoice_status=found.status) from error
 
 
-async def _explained(parts: BillingParts, invoice: Invoice, error: CardDeclined) -> HelvetiaError:
+async def explain_decline(parts: BillingParts, invoice: Invoice, error: CardDeclined) -> HelvetiaError:
     """Whether the bank only wants a confirmation; else why it declined, in plain words."""
     code = error.figures.get("declineCode")
     with nothing_charged():
@@ -102,7 +102,7 @@ async def pdf_address(parts: BillingParts, account_id: AccountId, invoice_id: st
     return checked_address(invoice.pdf_url, parts.config)
 
 
-async def _read_back(parts: BillingParts, account_id: AccountId) -> None:
+async def read_back(parts: BillingParts, account_id: AccountId) -> None:
     """The payment stands whether or not this succeeds: the poll reads it again."""
     try:
         await parts.subscriptions.sync_subscription(account_id)
@@ -111,7 +111,7 @@ async def _read_back(parts: BillingParts, account_id: AccountId) -> None:
         _log.warning("billing.read_back_failed", account_id=str(account_id), code=error.code)
 
 
-async def _audit(parts: BillingParts, account_id: AccountId, invoice: Invoice, actor: str, action: str) -> None:
+async def audit_payment(parts: BillingParts, account_id: AccountId, invoice: Invoice, actor: str, action: str) -> None:
     detail = {"invoice": invoice.invoice_id, "amount_minor": invoice.amount_due_minor, "status": invoice.status}
     async with parts.database.transaction() as tx:
         await record(tx, account_id=account_id, actor=actor, action=action, detail=detail, at=parts.clock.now())

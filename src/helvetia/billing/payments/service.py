@@ -5,6 +5,8 @@ from helvetia.billing.parts import BillingParts
 from helvetia.billing.payments.model import Methods, Payments
 from helvetia.billing.payments.pay_invoice import pay_invoice, pdf_address
 from helvetia.billing.payments.read_payments import read_methods, read_payments
+from helvetia.billing.settlement.model import Agreement, OpenInvoices, PaidInvoices
+from helvetia.billing.settlement.pay_open_invoices import pay_open_invoices, show_open_invoices
 from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
@@ -53,6 +55,18 @@ class PaymentService:
             InvoiceNotFound, InvoiceNotPayable, CardDeclined, ConfirmationNeeded, PaymentInDoubt, NothingCharged
         """
         return await pay_invoice(self._parts, account_id, invoice_id, actor=actor)
+
+    async def open_invoices(self, account_id: AccountId) -> OpenInvoices:
+        """What paying everything would charge now. Raises NothingCharged."""
+        return await show_open_invoices(self._parts, account_id)
+
+    async def pay_open_invoices(self, account_id: AccountId, agreed: Agreement, *, actor: str) -> PaidInvoices:
+        """Pay every open invoice, oldest first, and never more than was agreed to.
+
+        Raises:
+            OpenInvoicesChanged, CardDeclined, ConfirmationNeeded, PaymentInDoubt, NothingCharged, CheckoutBusy
+        """
+        return await pay_open_invoices(self._parts, account_id, agreed, actor=actor)
 
     async def pdf_address(self, account_id: AccountId, invoice_id: str) -> str:
         """A fresh link to an invoice's PDF.

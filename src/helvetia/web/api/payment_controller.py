@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from helvetia.billing.payments.service import PaymentService
+from helvetia.billing.service import BillingService
 from helvetia.web.api.schemas.payments import (
     PaidInvoiceAnswer,
     PaymentListAnswer,
@@ -12,6 +13,14 @@ from helvetia.web.api.schemas.payments import (
     to_wire_methods,
     to_wire_paid,
     to_wire_payments,
+)
+from helvetia.web.api.schemas.settlement import (
+    OpenInvoicesAnswer,
+    PaidInvoicesAnswer,
+    PayOpenRequest,
+    to_agreement,
+    to_wire_open,
+    to_wire_paid_invoices,
 )
 from helvetia.web.middleware.authenticate import BillingReader, MoneyMover
 
@@ -21,13 +30,16 @@ InvoiceId = Annotated[str, Path(pattern="^[A-Za-z0-9_]{1,100}$", description="Th
 class PaymentController:
     """Payments of the selected account."""
 
-    def __init__(self, payments: PaymentService) -> None:
+    def __init__(self, payments: PaymentService, billing: BillingService) -> None:
         self._payments = payments
+        self._billing = billing
 
     def add_to(self, router: APIRouter) -> None:
         add = router.add_api_route
         add("/api/v1/billing/payments", self.list_payments, methods=["GET"], tags=["billing"])
         add("/api/v1/billing/payment-methods", self.list_methods, methods=["GET"], tags=["billing"])
+        add("/api/v1/billing/open-invoices", self.show_open, methods=["GET"], tags=["billing"])
+        add("/api/v1/billing/open-invoices/pay", self.pay_open, methods=["POST"], tags=["billing"])
         add("/api/v1/billing/invoices/{invoice_id}/pay", self.pay_invoice, methods=["POST"], tags=["billing"])
 
     async def list_payments(self, caller: BillingReader) -> PaymentListAnswer:
@@ -42,3 +54,17 @@ class PaymentController:
         """Charge an open invoice now; one that is paid already is answered alike, and charged no second time."""
         actor = f"user:{caller.user.account_id}"
         return to_wire_paid(await self._payments.pay_invoice(caller.account_id, invoice_id, actor=actor))
+
+    async def show_open(self, caller: BillingReader) -> OpenInvoicesAnswer:
+        """What paying everything that is open would charge now, in which order, and what would be voided."""
+        offer = await self._billing.payment_offer(caller.account_id)
+        return to_wire_open(await self._payments.open_invoices(caller.account_id), offer)
+
+    async def pay_open(self, caller: MoneyMover, agreed: PayOpenRequest) -> PaidInvoicesAnswer:
+        """Pay everything that is open, oldest first: only the invoices named here, and no more than the amount.
+
+        When more is open by now: 409, and nothing is charged. A decline (402) tells what was paid before it.
+        """
+        actor = f"user:{caller.user.account_id}"
+        paid = await self._payments.pay_open_invoices(caller.account_id, to_agreement(agreed), actor=actor)
+        return to_wire_paid_invoices(paid)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from helvetia.billing.model import InvoiceRecord
+from helvetia.billing.settlement.model import PaymentOffer
 from helvetia.catalogue.plans import PLANS, ResourceLimits
 from helvetia.containers.model import Service
 from helvetia.costs.model import CurrentUsage
@@ -26,6 +27,8 @@ class OverviewFacts:
     organization_id: AccountId | None
     base_url: str
     now: datetime
+    may_pay: bool = False
+    offer: PaymentOffer | None = None
 
     @property
     def title(self) -> str:

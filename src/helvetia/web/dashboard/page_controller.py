@@ -71,6 +71,8 @@ class PageController:
             organization_id=account_id if is_organization else None,
             base_url=self._config.public_base_url,
             now=self._clock.now(),
+            may_pay=caller.allows(Permission.MOVE_MONEY),
+            offer=await self._billing.payment_offer(account_id),
         )
 
     async def _read_services(self, account_id: AccountId) -> list[Service]:

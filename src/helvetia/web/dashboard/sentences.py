@@ -15,8 +15,11 @@ _OWING = frozenset({SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
+    """`pay_label`: the words on the way to paying; None for who may not."""
+
     title: str
     text: str
+    pay_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +60,14 @@ def alert(facts: OverviewFacts) -> Alert | None:
     number = max((invoice.attempt_count for invoice in attempts), default=0)
     tried = "" if not number else f"It was tried {'once' if number == 1 else f'{number} times'}. "
     plan = f"The next try is on {facts.day(min(again))}." if again else "No further try is planned."
+    card = "" if facts.offer is None else "Your new card was not tried yet. "
     return Alert(
         title="Payment failed.",
-        text=f"{facts.money(facts.open_minor)} could not be charged. {tried}{plan} Your data and your usage are kept.",
+        text=(
+            f"{facts.money(facts.open_minor)} could not be charged. {tried}{card}{plan} "
+            "Your data and your usage are kept."
+        ),
+        pay_label="Pay what is open" if facts.may_pay else None,
     )
 
 
