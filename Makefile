@@ -10,6 +10,7 @@ help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV):
+	@test -e .tools || rm -f .tools
 	@python3 -m venv .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 
