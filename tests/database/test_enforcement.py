@@ -1,26 +1,24 @@
 """Passes, brakes, taking back, quotas and notices on a real database."""
 
-import asyncio
 import random
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from helvetia.database.pool import Database
-from helvetia.enforcement.errors import InvalidOverride, PassNotFound, ServiceLimitReached
+from helvetia.enforcement.errors import InvalidOverride, PassNotFound
 from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, new_id
 from helvetia.kernel.quantity import BYTES_PER_GB
 from helvetia.notifications.model import NoticeKind
 from support import trials
-from support.enforcement_world import WEB, EnforcementWorld, killed_after
+from support.enforcement_world import EnforcementWorld, killed_after
+from support.ten_day_lives import TenDayLives
 
-DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
-INTERVAL = timedelta(seconds=15)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -172,88 +170,24 @@ async def test_pass_over_many_accounts_is_quick(world: EnforcementWorld) -> None
     assert took_s < 5
 
 
-async def test_lives_of_ten_days_with_kills_tell_hold_and_resume_exactly(
+async def test_lives_of_ten_days_with_cancelled_passes_tell_hold_and_resume_exactly(
     database: Database, clock: ManualClock
 ) -> None:
     seed, count = 20260310, trials.choose(small=12, full=500)
-    lives = random.Random(seed)
-    start = clock.now()
+    dice = random.Random(seed)
+    lives = TenDayLives(dice, clock.now())
     world, kill_count = EnforcementWorld(database, clock, EnforcementConfig()), 0
-    failed, paid, held, resumed = {}, {}, {}, {}
-    for number in range(count):
-        account_id = await world.account(f"life-{number}")
-        failed[account_id] = start + lives.randrange(0, 2 * 86_400) * SECOND
-        after = lives.choice([7 * DAY - SECOND, 7 * DAY, 7 * DAY + SECOND, lives.randrange(1, 8 * 86_400) * SECOND])
-        paid[account_id] = failed[account_id] + after
-    instants = {start + step * timedelta(hours=6) for step in range(40)}
-    instants |= {failed[one] + day * DAY for one in failed for day in (0, 1, 3, 5, 6, 7)}
-    instants |= {failed[one] + 7 * DAY + INTERVAL for one in failed} | set(paid.values())
-    instants |= {one + 2 * INTERVAL for one in paid.values()}
-    due_fail, due_pay = dict(failed), dict(paid)
-    for instant in sorted(one for one in instants if one >= start):
+    await lives.begin(world, count)
+    for instant in lives.instants():
         clock.advance_to(instant)
-        for account_id in [one for one, at in due_fail.items() if at <= instant]:
-            await world.fail(account_id, due_fail.pop(account_id))
-        for account_id in [one for one, at in due_pay.items() if at <= instant and one not in due_fail]:
-            due_pay.pop(account_id)
-            await world.pay(account_id)
-        await world.read_stripe()
-        if await killed_after(world.enforcement.run_pass(), lives.choice([0.001, 0.004, 0.02, 30])):
+        await lives.happen(world, instant)
+        if await killed_after(world.enforcement.run_pass(), dice.choice([0.001, 0.004, 0.02, 30])):
             kill_count += 1
             world = EnforcementWorld(database, clock, EnforcementConfig())
             assert (await world.enforcement.run_pass()).brake is None
-        kill_count += await killed_after(world.notifications.send_due(), lives.choice([0.002, 30]))
+        kill_count += await killed_after(world.notifications.send_due(), dice.choice([0.002, 30]))
         await world.notifications.send_due()
-        now_held = await world.held()
-        for account_id in now_held - set(held):
-            held[account_id] = instant
-        for account_id in set(held) - now_held - set(resumed):
-            resumed[account_id] = instant
+        await lives.look(world, instant)
     assert kill_count > 0
-    for account_id, failed_at in failed.items():
-        due_at = failed_at + 7 * DAY
-        if paid[account_id] <= due_at:
-            assert account_id not in held
-        else:
-            assert due_at <= held[account_id] <= due_at + INTERVAL
-            assert resumed[account_id] - paid[account_id] < timedelta(seconds=60)
-        told = [one for one in await world.notifications.list_notifications(account_id) if one.state == "sent"]
-        days = Counter(one.key.split(":")[-1] for one in told if one.key.startswith("failure:"))
-        until = min(paid[account_id], due_at)
-        plan = {"day-0": 0, "day-1": 1, "day-3": 3, "day-5": 5, "last-day": 6}
-        expected = {name for name, day in plan.items() if failed_at + day * DAY < until}
-        assert set(days) == expected, (paid[account_id] - failed_at, days)
-        assert set(days.values()) <= {1}
-        kinds = Counter(one.kind for one in told)
-        assert kinds["services_held"] == kinds["services_resumed"] == int(account_id in held)
-    trials.record("grace: lives of ten days, worker killed at random, payment at the edge", count=count, seed=seed)
-
-
-@pytest.mark.parametrize(("requests", "slots"), [(2, 1), (8, 3), (32, 5)])
-async def test_e10_parallel_creates_admit_exactly_the_slots(
-    database: Database, clock: ManualClock, requests: int, slots: int
-) -> None:
-    pools = [Database(database.url, enums=database._enums, connections_max=4, wait_s=30) for _ in range(2)]
-    for pool in pools:
-        await pool.open()
-    worlds = [EnforcementWorld(pool, clock, EnforcementConfig()) for pool in pools]
-    count = trials.choose(small=2, full=200)
-    try:
-        for trial in range(count):
-            account_id = await worlds[0].account(f"race-{trial}", plan="STARTER", services=5 - slots)
-            outcomes = await asyncio.gather(
-                *(create(worlds[number % 2], account_id, number) for number in range(requests))
-            )
-            assert sum(outcomes) == min(requests, slots)
-    finally:
-        for pool in pools:
-            await pool.close()
-    trials.record(f"limit race: {requests} creates at once for {slots} places, two pools", count=count)
-
-
-async def create(world: EnforcementWorld, account_id: AccountId, number: int) -> bool:
-    try:
-        await world.containers.create_service(account_id, replace(WEB, name=f"race-{number}"))
-    except ServiceLimitReached:
-        return False
-    return True
+    await lives.check(world)
+    trials.record("grace: lives of ten days, passes cut short at random, payment at the edge", count=count, seed=seed)

@@ -188,7 +188,7 @@ async def test_paying_in_time_takes_back_what_was_not_sent_yet(life: Life) -> No
     assert sent == [NoticeKind.PAYMENT_FAILED, NoticeKind.PAYMENT_REMINDER]
 
 
-async def test_worker_away_for_days_catches_up_once(life: Life) -> None:
+async def test_e06_worker_away_for_days_catches_up_once(life: Life) -> None:
     failed_at = await life.renewal_fails()
     await life.at(failed_at + timedelta(days=5, hours=1))
     states = {one.key.split(":")[-1]: one.state for one in await life.told() if one.key.startswith("failure:")}
