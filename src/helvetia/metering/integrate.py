@@ -136,13 +136,13 @@ def memory_gaps(life: Life, measured: Sequence[Reading], interval_ns: int) -> li
     """Stretches of a run for which no reading of memory stands; a hole that a hold bridges is none."""
     detail = "memory was not read; none is counted"
     if not measured:
-        lived_ns = life.known_until_ns - life.starts_ns
-        whole = Stretch(starts_ns=life.starts_ns, ends_ns=life.known_until_ns, detail=detail)
+        lived_ns = life.known_until_ns - life.judged_from_ns
+        whole = Stretch(starts_ns=life.judged_from_ns, ends_ns=life.known_until_ns, detail=detail)
         return [whole] if lived_ns > HELD_INTERVALS_MAX * interval_ns else []
     holes = []
     first = measured[0]
-    if first.sampled_ns > life.reads_after_ns and first.sampled_ns - life.starts_ns > first.interval_ns:
-        holes.append((life.starts_ns, first.sampled_ns))
+    if first.sampled_ns > life.reads_after_ns and first.sampled_ns - life.judged_from_ns > first.interval_ns:
+        holes.append((life.judged_from_ns, first.sampled_ns))
     ends = [*(reading.sampled_ns for reading in measured[1:]), life.known_until_ns]
     holes += [(_held_until(reading), end) for reading, end in zip(measured, ends, strict=False)]
     return [Stretch(starts_ns=start, ends_ns=end, detail=detail) for start, end in holes if start < end]
@@ -190,6 +190,8 @@ def _pieces(
     pieces = []
     for start, end, quantity in zip(edges, edges[1:], quantities, strict=False):
         if not quantity and (end <= life.starts_ns or start >= life.known_until_ns):
+            continue
+        if not life.can_recount(metric, start):
             continue
         inside = sampled[bisect_right(sampled, start) : bisect_right(sampled, end)]
         pieces.append(

@@ -37,6 +37,16 @@ SELECT *, lead(period_start) OVER (PARTITION BY account_id, service_id, incarnat
 FROM ({}) AS piece
 """
 
+_ROLLED = """
+SELECT account_id, service_id, metric, {unit}, u.quantity AS rolled_up, raw.quantity AS recorded FROM usage_{unit}s u
+FULL JOIN (
+    SELECT account_id, service_id, metric, sum(quantity) AS quantity,
+        (date_trunc('{unit}', period_start, 'UTC') AT TIME ZONE 'UTC')::date AS {unit}
+    FROM usage_records GROUP BY 1, 2, 3, 5
+) AS raw USING (account_id, service_id, metric, {unit})
+WHERE coalesce(u.quantity, 0) <> coalesce(raw.quantity, 0)
+"""
+
 INVARIANTS: Mapping[str, str] = {
     "pieces of a life do not overlap": f"""
         SELECT * FROM ({_NEIGHBOURS.format(_PIECES)}) AS n WHERE next_start < period_end
@@ -69,6 +79,7 @@ INVARIANTS: Mapping[str, str] = {
             WHERE metric = 'BANDWIDTH_GB' GROUP BY account_id, service_id, incarnation
         ) AS u USING (account_id, service_id, incarnation)
         WHERE r.closed_at IS NOT NULL AND coalesce(u.quantity, 0) <> coalesce(c.counter, 0)
+          AND r.started_ns >= (SELECT readings_from_ns FROM metering_horizon)
     """,
     "no piece of a whole run crosses a boundary": f"""
         SELECT p.*, c.cut_at FROM ({_PIECES}) AS p
@@ -76,6 +87,7 @@ INVARIANTS: Mapping[str, str] = {
         JOIN container_runs r ON r.account_id = p.account_id AND r.service_id = p.service_id
             AND r.incarnation = p.incarnation
         WHERE r.closed_at IS NOT NULL
+          AND extract(epoch FROM p.period_start) * 1000000000 >= (SELECT readings_from_ns FROM metering_horizon)
     """,
     "no row is closed before it ends": "SELECT * FROM usage_records WHERE closed_at < period_end",
     "usage belongs to a service of its account": """
@@ -88,6 +100,8 @@ INVARIANTS: Mapping[str, str] = {
     "one run has one owner": """
         SELECT incarnation, count(*) FROM container_runs GROUP BY incarnation HAVING count(*) > 1
     """,
+    "usage by day is the sum of its records": _ROLLED.format(unit="day"),
+    "usage by month is the sum of its records": _ROLLED.format(unit="month"),
     "only a life that has ended is whole": """
         SELECT account_id, incarnation FROM container_runs WHERE closed_at IS NOT NULL AND finished_ns IS NULL
         UNION ALL SELECT account_id, holder FROM storage_holders WHERE closed_at IS NOT NULL AND gone_ns IS NULL

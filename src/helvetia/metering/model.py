@@ -5,7 +5,7 @@ Instants of the engine are `_ns` since the epoch. Quantities are integers in bas
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -22,7 +22,10 @@ RECORD_PREFIX = "record:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeteringConfig:
-    """How often is looked, how long is waited, and the bound on every loop and batch."""
+    """How often is looked, how long is waited, and the bound on every loop and batch.
+
+    `readings_kept_days`: the longest billing period, and the 35 days in which a late fact can still be reported.
+    """
 
     sample_interval_s: float = 10.0
     storage_interval_s: float = 300.0
@@ -33,6 +36,7 @@ class MeteringConfig:
     passes_max: int = 50
     removals_max: int = 200
     reconnect_wait_max_s: float = 30.0
+    readings_kept_days: int = 31 + 35
 
     @property
     def sample_interval_ms(self) -> int:
@@ -193,7 +197,10 @@ class SizeReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """What pieces are cut from: a run or a storage holder. `ends_ns` is None while it goes on, seen until `seen_ns`."""
+    """What pieces are cut from: a run or a storage holder. `ends_ns` is None while it goes on, seen until `seen_ns`.
+
+    `readings_from_ns`: readings before it were dropped; what was counted of them stands.
+    """
 
     service_id: ServiceId
     incarnation: str
@@ -202,6 +209,7 @@ class Life:
     seen_ns: int
     final_until_ns: int | None
     counts_external: bool = False
+    readings_from_ns: int = 0
 
     @property
     def known_until_ns(self) -> int:
@@ -216,7 +224,17 @@ class Life:
     @property
     def reads_after_ns(self) -> int:
         """Readings at or before this instant are counted already, or are of no run."""
-        return self.counts_from_ns if self.counts_from_ns > self.starts_ns else self.starts_ns - 1
+        after_ns = max(self.counts_from_ns, self.readings_from_ns)
+        return after_ns if after_ns > self.starts_ns else self.starts_ns - 1
+
+    @property
+    def judged_from_ns(self) -> int:
+        """From when a missing reading is a gap: it may have been there before."""
+        return max(self.starts_ns, self.readings_from_ns)
+
+    def can_recount(self, metric: UsageMetric, starts_ns: int) -> bool:
+        """Whether what a window's piece is made of is still there; a run's time needs no readings."""
+        return metric is UsageMetric.COMPUTE_HOURS or starts_ns >= self.readings_from_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +249,16 @@ class Piece:
     first_reading_ns: int | None
     last_reading_ns: int | None
     bound: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledUsage:
+    """What a service used of a metric in a UTC day, or in a month by its first day: the sum of its pieces there."""
+
+    starts_on: date
+    service_id: ServiceId
+    metric: UsageMetric
+    quantity: int
 
 
 PieceKey = tuple[UsageMetric, int]

@@ -7,7 +7,7 @@ is lost by that, for time comes from the engine, bytes from cumulative counters,
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ from helvetia.metering.errors import (
 from helvetia.metering.lifecycle.record_runs import RunRecorder
 from helvetia.metering.lifecycle.remove_closed import remove_closed
 from helvetia.metering.lifecycle.watch_events import watch_events
-from helvetia.metering.model import RECORD_PREFIX, MeteringConfig, UsageRecord, UsageTotals
+from helvetia.metering.model import RECORD_PREFIX, MeteringConfig, RolledUsage, UsageRecord, UsageTotals
 from helvetia.metering.readers.model import CounterReader
 from helvetia.metering.windows.close_pieces import close_account, settled_at
 from helvetia.metering.windows.roll_up import roll_up_account
@@ -232,6 +232,20 @@ class UsageTrackingService:
         check_period(period)
         async with self._database.transaction() as tx:
             return await store_usage.totals(tx, account_id, period)
+
+    async def get_usage_by_day(
+        self, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
+    ) -> Sequence[RolledUsage]:
+        """What each service used in each UTC day of [first, last), from the roll-up; days without any are left out."""
+        async with self._database.transaction() as tx:
+            return await store_usage.usage_by_day(tx, account_id, first, last, service_id)
+
+    async def get_usage_by_month(
+        self, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
+    ) -> Sequence[RolledUsage]:
+        """The same by UTC month, each under its first day."""
+        async with self._database.transaction() as tx:
+            return await store_usage.usage_by_month(tx, account_id, first, last, service_id)
 
     def calculate_cost(
         self,

@@ -24,6 +24,7 @@ __all__ = [
     "metering_account",
     "open_piece_count",
     "raise_known_until",
+    "readings_from_ns",
     "set_known_until",
     "totals",
     "write_cuts",
@@ -135,6 +136,12 @@ async def cuts_after(tx: Transaction, account_id: AccountId, after_ns: int) -> S
         (account_id, from_ns(after_ns)),
     )
     return [to_ns(cut_at) for (cut_at,) in await cursor.fetchall()]
+
+
+async def readings_from_ns(tx: Transaction) -> int:
+    """From when on every reading that counts is there; earlier ones may have been dropped."""
+    row = await (await tx.execute("SELECT readings_from_ns FROM metering_horizon")).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 async def _count_anew(tx: Transaction, account_id: AccountId, cuts_ns: Sequence[int]) -> None:

@@ -1,14 +1,14 @@
 """All SQL that turns readings into rows of the ledger, always for all lives of one account at once."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import from_ns, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId, new_id
-from helvetia.kernel.quantity import UsageMetric
+from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
 from helvetia.metering.model import PieceKey, PlannedRow, Reading, SizeReading, WrittenPiece
 
 LifeKey = tuple[ServiceId, str]
@@ -24,12 +24,15 @@ _READINGS = f"""
 SELECT n.service_id, n.life, r.sampled_ns, r.interval_ms, r.memory_bytes, r.transmitted_bytes, r.external_bytes
 FROM {_NEED} JOIN container_readings r ON r.account_id = %(account_id)s AND r.service_id = n.service_id
     AND r.incarnation = n.life AND r.sampled_ns > n.after_ns AND r.sampled_ns <= n.until_ns
-UNION ALL
+    AND r.sampled_ns > %(first)s AND r.sampled_ns <= %(last)s
+"""
+
+_READING_BEFORE = f"""
 SELECT n.service_id, n.life, p.sampled_ns, p.interval_ms, p.memory_bytes, p.transmitted_bytes, p.external_bytes
 FROM {_NEED} CROSS JOIN LATERAL (
     SELECT r.sampled_ns, r.interval_ms, r.memory_bytes, r.transmitted_bytes, r.external_bytes FROM container_readings r
     WHERE r.account_id = %(account_id)s AND r.service_id = n.service_id AND r.incarnation = n.life
-      AND r.sampled_ns <= n.after_ns AND r.memory_bytes IS NOT NULL
+      AND r.sampled_ns <= n.after_ns AND r.sampled_ns > %(since)s AND r.memory_bytes IS NOT NULL
     ORDER BY r.sampled_ns DESC LIMIT 1) AS p
 """
 
@@ -37,14 +40,20 @@ _SIZES = f"""
 SELECT n.service_id, n.life, r.sampled_ns, r.size_bytes
 FROM {_NEED} JOIN storage_readings r ON r.account_id = %(account_id)s AND r.service_id = n.service_id
     AND r.holder = n.life AND r.sampled_ns > n.after_ns AND r.sampled_ns <= n.until_ns
-UNION ALL
+    AND r.sampled_ns > %(first)s AND r.sampled_ns <= %(last)s
+"""
+
+_SIZE_BEFORE = f"""
 SELECT n.service_id, n.life, p.sampled_ns, p.size_bytes
 FROM {_NEED} CROSS JOIN LATERAL (
     SELECT r.sampled_ns, r.size_bytes FROM storage_readings r
     WHERE r.account_id = %(account_id)s AND r.service_id = n.service_id AND r.holder = n.life
-      AND r.sampled_ns <= n.after_ns
+      AND r.sampled_ns <= n.after_ns AND r.sampled_ns > %(since)s
     ORDER BY r.sampled_ns DESC LIMIT 1) AS p
 """
+
+_LOOK_BACK_NS = 6 * NS_PER_HOUR
+"""The last reading before a range is looked for here first, which is in one or two partitions, then everywhere."""
 
 _WRITTEN = f"""
 SELECT n.service_id, n.life, u.metric, u.period_start, max(u.period_end), sum(u.quantity), max(u.revision),
@@ -52,13 +61,16 @@ SELECT n.service_id, n.life, u.metric, u.period_start, max(u.period_end), sum(u.
 FROM {_WINDOWS} JOIN usage_records u ON u.account_id = %(account_id)s AND u.service_id = n.service_id
     AND u.incarnation = n.life AND u.metric = ANY(%(metrics)s)
     AND u.period_start >= n.starts_at AND u.period_start < n.ends_at
+    AND u.period_start >= %(first)s AND u.period_start < %(last)s
 GROUP BY n.service_id, n.life, u.metric, u.period_start
 """
 
 _COUNTED_BYTES = f"""
 SELECT n.service_id, n.life, sum(u.quantity)
 FROM {_WINDOWS} JOIN usage_records u ON u.account_id = %(account_id)s AND u.service_id = n.service_id
-    AND u.incarnation = n.life AND u.metric = 'BANDWIDTH_GB' AND u.period_start < n.starts_at
+    AND u.incarnation = n.life AND u.metric = 'BANDWIDTH_GB'
+    AND u.period_start >= n.starts_at AND u.period_start < n.ends_at
+    AND u.period_start >= %(first)s AND u.period_start < %(last)s
 GROUP BY n.service_id, n.life
 """
 
@@ -106,13 +118,17 @@ _IS_FINAL = f"""
 
 
 def _values(account_id: AccountId, ranges: Ranges) -> dict[str, Any]:
+    """The ranges, and the bounds of all of them: constants, by which the planner leaves out whole partitions."""
     keys = list(ranges)
+    after, until = [ranges[key][0] for key in keys], [ranges[key][1] for key in keys]
     return {
         "account_id": account_id,
         "services": [service_id for service_id, _ in keys],
         "lives": [life for _, life in keys],
-        "after": [ranges[key][0] for key in keys],
-        "until": [ranges[key][1] for key in keys],
+        "after": after,
+        "until": until,
+        "first": min(after, default=0),
+        "last": max(until, default=0),
     }
 
 
@@ -122,14 +138,38 @@ def _windows(account_id: AccountId, ranges: Ranges) -> dict[str, Any]:
         **values,
         "after": [from_ns(edge_ns) for edge_ns in values["after"]],
         "until": [from_ns(edge_ns) for edge_ns in values["until"]],
+        "first": from_ns(values["first"]),
+        "last": from_ns(values["last"]),
     }
 
 
-async def readings_in(tx: Transaction, account_id: AccountId, ranges: Ranges) -> Mapping[LifeKey, list[Reading]]:
-    """Readings in each range, and before it the last that measured memory; in order."""
+async def _fetch_before(
+    tx: Transaction, account_id: AccountId, ranges: Ranges, statement: str
+) -> list[tuple[Any, ...]]:
+    """The last row before each range: nearby in one statement, then anywhere for those that had none."""
+    if not ranges:
+        return []
+    values = _values(account_id, ranges)
+    near = await (await tx.execute(statement, {**values, "since": values["first"] - _LOOK_BACK_NS})).fetchall()
+    found = {(row[0], row[1]) for row in near}
+    left = {key: ranges[key] for key in ranges if key not in found}
+    if not left:
+        return near
+    return near + await (await tx.execute(statement, {**_values(account_id, left), "since": -1})).fetchall()
+
+
+def _only(ranges: Ranges, keys: Collection[LifeKey]) -> Ranges:
+    return {key: ranges[key] for key in ranges if key in keys}
+
+
+async def readings_in(
+    tx: Transaction, account_id: AccountId, ranges: Ranges, continued: Collection[LifeKey]
+) -> Mapping[LifeKey, list[Reading]]:
+    """Readings in each range, and before it the last that measured memory of the lives that began before it."""
     found: dict[LifeKey, list[Reading]] = defaultdict(list)
-    cursor = await tx.execute(_READINGS, _values(account_id, ranges))
-    for service_id, life, sampled_ns, interval_ms, memory_bytes, sent, external in await cursor.fetchall():
+    rows = await _fetch_before(tx, account_id, _only(ranges, continued), _READING_BEFORE)
+    rows += await (await tx.execute(_READINGS, _values(account_id, ranges))).fetchall()
+    for service_id, life, sampled_ns, interval_ms, memory_bytes, sent, external in rows:
         reading = Reading(
             sampled_ns=sampled_ns,
             interval_ns=interval_ms * 1_000_000,
@@ -141,17 +181,20 @@ async def readings_in(tx: Transaction, account_id: AccountId, ranges: Ranges) ->
     return found
 
 
-async def sizes_in(tx: Transaction, account_id: AccountId, ranges: Ranges) -> Mapping[LifeKey, list[SizeReading]]:
-    """Sizes in each range, and the last before it."""
+async def sizes_in(
+    tx: Transaction, account_id: AccountId, ranges: Ranges, continued: Collection[LifeKey]
+) -> Mapping[LifeKey, list[SizeReading]]:
+    """Sizes in each range, and the last before it of the holders that began before it."""
     found: dict[LifeKey, list[SizeReading]] = defaultdict(list)
-    cursor = await tx.execute(_SIZES, _values(account_id, ranges))
-    for service_id, life, sampled_ns, size_bytes in await cursor.fetchall():
+    rows = await _fetch_before(tx, account_id, _only(ranges, continued), _SIZE_BEFORE)
+    rows += await (await tx.execute(_SIZES, _values(account_id, ranges))).fetchall()
+    for service_id, life, sampled_ns, size_bytes in rows:
         found[service_id, life].append(SizeReading(sampled_ns=sampled_ns, size_bytes=size_bytes))
     return found
 
 
 async def counted_bytes(tx: Transaction, account_id: AccountId, ranges: Ranges) -> Mapping[LifeKey, int]:
-    """Bytes that the pieces before each range hold: the highest counter seen until there."""
+    """Bytes that the pieces in each range hold; from a life's start, the highest counter seen until its end."""
     cursor = await tx.execute(_COUNTED_BYTES, _windows(account_id, ranges))
     return {(service_id, life): int(quantity) for service_id, life, quantity in await cursor.fetchall()}
 

@@ -90,7 +90,7 @@ async def mark_layer_gone(tx: Transaction, container_id: str, *, gone_ns: int) -
     )
 
 
-async def lock_open_holders(tx: Transaction, account_id: AccountId) -> list[Life]:
+async def lock_open_holders(tx: Transaction, account_id: AccountId, readings_from_ns: int) -> list[Life]:
     """Holders of an account that are not counted for good, locked until the transaction ends."""
     cursor = await tx.execute(
         f"""SELECT {_LIFE} FROM storage_holders WHERE account_id = %s AND closed_at IS NULL
@@ -105,6 +105,7 @@ async def lock_open_holders(tx: Transaction, account_id: AccountId) -> list[Life
             ends_ns=gone_ns,
             seen_ns=seen_ns,
             final_until_ns=final_until_ns,
+            readings_from_ns=readings_from_ns,
         )
         for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns in await cursor.fetchall()
     ]

@@ -1,6 +1,7 @@
 """All SQL of totals and external records: what other packages and pages read of the ledger."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -10,18 +11,35 @@ from helvetia.kernel.clock import from_ns, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
-from helvetia.metering.model import FindingCause, UsageGap, UsageRecord, UsageTotals
+from helvetia.metering.model import FindingCause, RolledUsage, UsageGap, UsageRecord, UsageTotals
 
 GAPS_SHOWN_MAX = 50
 
 _RECORD = """id, account_id, service_id, metric, incarnation, revision, quantity, "timestamp", period_start, period_end,
 closed_at, reading_count, first_reading_ns, last_reading_ns, bound, reason, actor"""
 
+# Whole UTC days from the roll-up, the rest of the period from the records: the same sum, in integers.
 _TOTALS = """
-SELECT metric, sum(quantity), bool_or(closed_at IS NULL) FROM usage_records
-WHERE account_id = %(account_id)s AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
+SELECT metric, sum(quantity) FROM (
+    SELECT metric, quantity FROM usage_days
+    WHERE account_id = %(account_id)s AND day >= %(first_day)s AND day < %(last_day)s
+      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+    UNION ALL
+    SELECT metric, quantity FROM usage_records
+    WHERE account_id = %(account_id)s AND period_start >= %(starts_at)s AND period_start < %(head_until)s
+      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+    UNION ALL
+    SELECT metric, quantity FROM usage_records
+    WHERE account_id = %(account_id)s AND period_start >= %(tail_from)s AND period_start < %(ends_at)s
+      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+) AS part GROUP BY metric
+"""
+
+_ROLLED = """
+SELECT {unit}, service_id, metric, quantity FROM usage_{unit}s
+WHERE account_id = %(account_id)s AND {unit} >= %(first)s AND {unit} < %(last)s
   AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
-GROUP BY metric
+ORDER BY {unit}, service_id, metric
 """
 
 _CLOSED = """
@@ -68,6 +86,22 @@ def _values(account_id: AccountId, period: Period, service_id: ServiceId | None 
         "starts_ns": to_ns(period.starts_at),
         "ends_ns": to_ns(period.ends_at),
         "limit": GAPS_SHOWN_MAX,
+        **_days(period),
+    }
+
+
+def _days(period: Period) -> dict[str, object]:
+    """The whole UTC days of a period, and what is left of it before and after them."""
+    starts_at, ends_at = period.starts_at.astimezone(UTC), period.ends_at.astimezone(UTC)
+    first = datetime.combine(starts_at, time(), UTC)
+    first += timedelta(days=first < starts_at)
+    last = max(first, datetime.combine(ends_at, time(), UTC))
+    head_until = min(first, ends_at)
+    return {
+        "first_day": first.date(),
+        "last_day": last.date(),
+        "head_until": head_until,
+        "tail_from": max(head_until, last),
     }
 
 
@@ -100,7 +134,7 @@ async def totals(
     as_of = await (await tx.execute(_AS_OF, values)).fetchone()
     open_count = await (await tx.execute(_OPEN, values)).fetchone()
     gaps = [_to_gap(*row) for row in await (await tx.execute(_GAPS, values)).fetchall()]
-    found = {metric: int(quantity) for metric, quantity, _ in rows}
+    found = {metric: int(quantity) for metric, quantity in rows}
     return UsageTotals(
         quantities={metric: found.get(metric, 0) for metric in UsageMetric},
         as_of=None if as_of is None or as_of[0] is None else from_ns(as_of[0]),
@@ -108,6 +142,29 @@ async def totals(
         is_closed=open_count is not None and open_count[0] == 0,
         gaps=gaps,
     )
+
+
+async def usage_by_day(
+    tx: Transaction, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
+) -> Sequence[RolledUsage]:
+    """Usage of each service in each UTC day of [first, last) that has any, in order."""
+    return await _rolled(tx, "day", (account_id, first, last, service_id))
+
+
+async def usage_by_month(
+    tx: Transaction, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
+) -> Sequence[RolledUsage]:
+    """The same for each UTC month whose first day lies in [first, last)."""
+    return await _rolled(tx, "month", (account_id, first, last, service_id))
+
+
+async def _rolled(tx: Transaction, unit: str, key: tuple[AccountId, date, date, ServiceId | None]) -> list[RolledUsage]:
+    values = dict(zip(("account_id", "first", "last", "service_id"), key, strict=True))
+    rows = await (await tx.execute(_ROLLED.format(unit=unit), values)).fetchall()
+    return [
+        RolledUsage(starts_on=starts_on, service_id=ServiceId(of_service), metric=metric, quantity=int(quantity))
+        for starts_on, of_service, metric, quantity in rows
+    ]
 
 
 def _to_gap(service_id: ServiceId, cause: str, starts_ns: int, ends_ns: int, detail: str) -> UsageGap:
@@ -141,8 +198,9 @@ async def find_record(tx: Transaction, account_id: AccountId, incarnation: str) 
     """The external record of an idempotency key."""
     async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            f"""SELECT {_RECORD} FROM usage_records
-                WHERE account_id = %s AND incarnation = %s AND starts_with(incarnation, 'record:')""",
+            f"""SELECT {_RECORD} FROM usage_record_keys k
+                JOIN usage_records u USING (account_id, incarnation, period_start, id)
+                WHERE k.account_id = %s AND k.incarnation = %s""",
             (account_id, incarnation),
         )
         row = await cursor.fetchone()

@@ -20,6 +20,7 @@ from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.service import NodeService
+from helvetia.metering.retention.service import RetentionService
 from helvetia.metering.service import MeteringService, UsageTrackingService
 from helvetia.notifications.model import MailChannel, MailConfig
 from helvetia.notifications.send_mail import SmtpChannel
@@ -47,6 +48,7 @@ class ServiceProvider(Provider):
     usage_tracking = provide(UsageTrackingService)
     nodes = provide(NodeService)
     leaks = provide(LeakService)
+    retention = provide(RetentionService)
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     costs = provide(CostService)

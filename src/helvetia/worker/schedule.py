@@ -8,6 +8,7 @@ from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.retention.service import RetentionService
 from helvetia.metering.service import MeteringService
 from helvetia.notifications.service import NotificationService
 from helvetia.subscriptions.service import SubscriptionService
@@ -38,6 +39,8 @@ class Rhythm:
     quota_s: float = 15.0
     news_s: float = 60.0
     notify_s: float = 5.0
+    partitions_s: float = 3600.0
+    retention_s: float = 6 * 3600.0
 
 
 class Schedule:
@@ -55,11 +58,14 @@ class Schedule:
         *,
         enforcement: EnforcementService,
         notifications: NotificationService,
+        retention: RetentionService,
     ) -> None:
         def tick(name: str, every_s: float, run: JobFunction, *, deadline_s: float = 60.0) -> Tick:
             return Tick(name=name, every_s=every_s, deadline_s=deadline_s, run=run)
 
         self.ticks: Sequence[Tick] = (
+            tick("metering.keep_partitions", rhythm.partitions_s, retention.keep_partitions, deadline_s=600),
+            tick("metering.drop_readings", rhythm.retention_s, retention.drop_readings, deadline_s=600),
             tick("containers.reconcile", rhythm.reconcile_s, reconciler.reconcile_if_changed, deadline_s=120),
             tick("metering.sweep", rhythm.sweep_s, metering.sweep),
             tick("metering.sample", rhythm.sample_s, metering.sample, deadline_s=max(5.0, rhythm.sample_s)),

@@ -18,12 +18,17 @@ def plan_rows(
     """Rows that turn what is written into what is known; no difference when both agree.
 
     The open value of a piece grows with what is seen; only a fact learnt late (a boundary, a reading that moves bytes
-    to its own window) makes it smaller, by what another piece gains. No stale count can come here: both what is
+    to its own window) makes it smaller, by what another piece gains. A piece whose readings were dropped stands as it
+    is. No stale count can come here: both what is
     written and what is known are read under the account's row lock.
     """
     known = {(piece.metric, piece.starts_ns): piece for piece in pieces}
     ends = dict(pairwise(edges))
-    emptied = [_empty(old, ends[old.starts_ns]) for key, old in written.items() if key not in known]
+    emptied = [
+        _empty(old, ends[old.starts_ns])
+        for key, old in written.items()
+        if key not in known and life.can_recount(old.metric, old.starts_ns)
+    ]
     rows = (_plan(life, piece, written) for piece in (*known.values(), *emptied))
     return [row for row in rows if row is not None]
 

@@ -64,6 +64,11 @@ class Windowed:
     def key(self) -> LifeKey:
         return self.life.service_id, self.life.incarnation
 
+    @property
+    def recounted_from_ns(self) -> int:
+        """From which edge on readings are counted: what they came to before it stands."""
+        return max(self.edges[0], self.life.readings_from_ns)
+
     def final_until(self, settled_ns: int) -> tuple[int, bool]:
         """The edge until which nothing is expected to change, and whether that is the whole life."""
         if self.life.ends_ns is not None:
@@ -82,8 +87,9 @@ async def roll_up_account(
     await store.lock_account(tx, account_id)
     settled_ns = max(to_ns(now) - config.settle_ns, 0 if through is None else to_ns(through))
     counting = Counting(account_id=account_id, now=now, settled_ns=settled_ns, config=config)
-    lives = [_life_of(run) for run in await store_runs.lock_open_runs(tx, account_id)]
-    holders = await store_storage.lock_open_holders(tx, account_id)
+    from_ns = await store.readings_from_ns(tx)
+    lives = [_life_of(run, from_ns) for run in await store_runs.lock_open_runs(tx, account_id)]
+    holders = await store_storage.lock_open_holders(tx, account_id, from_ns)
     if not lives and not holders:
         return False
     cuts_ns = await store.cuts_after(tx, account_id, min(life.counts_from_ns for life in (*lives, *holders)))
@@ -125,8 +131,8 @@ def _cut(life: Life, limit_ns: int, written: Mapping[PieceKey, WrittenPiece], cu
 
 
 async def _use_runs(tx: Transaction, counting: Counting, counted: Sequence[Windowed]) -> Mapping[LifeKey, Usage]:
-    readings = await store_pieces.readings_in(tx, counting.account_id, _reads(counted))
-    windows = {one.key: (one.edges[0], one.edges[-1]) for one in counted}
+    readings = await store_pieces.readings_in(tx, counting.account_id, _reads(counted), _continued(counted))
+    windows = {one.key: (floor_hour_ns(one.life.starts_ns), one.recounted_from_ns) for one in counted}
     before = await store_pieces.counted_bytes(tx, counting.account_id, windows)
     return {
         one.key: integrate_run(
@@ -143,13 +149,18 @@ async def _use_runs(tx: Transaction, counting: Counting, counted: Sequence[Windo
 
 
 async def _use_holders(tx: Transaction, counting: Counting, counted: Sequence[Windowed]) -> Mapping[LifeKey, Usage]:
-    sizes = await store_pieces.sizes_in(tx, counting.account_id, _reads(counted))
+    sizes = await store_pieces.sizes_in(tx, counting.account_id, _reads(counted), _continued(counted))
     return {one.key: integrate_holder(one.life, one.edges, sizes.get(one.key, ())) for one in counted}
 
 
 def _reads(counted: Sequence[Windowed]) -> Ranges:
     """Which readings are needed: an hour more than is counted, for a first reading that counts back."""
     return {one.key: (one.life.reads_after_ns, one.edges[-1] + NS_PER_HOUR) for one in counted}
+
+
+def _continued(counted: Sequence[Windowed]) -> set[LifeKey]:
+    """Lives that began before what is counted: the last reading before it still stands for something."""
+    return {one.key for one in counted if one.life.reads_after_ns >= one.life.starts_ns}
 
 
 async def _save_findings(
@@ -166,7 +177,7 @@ async def _save_findings(
         for one in counted
         for anomaly in usages[one.key].anomalies
     ]
-    ranges = {one.key: (one.edges[0], one.edges[-1]) for one in counted}
+    ranges = {one.key: (one.recounted_from_ns, one.edges[-1]) for one in counted}
     keep = {(gap.incarnation, gap.starts_ns) for gap in gaps}
     await store_runs.drop_stale_gaps(tx, counting.account_id, ranges, keep)
     await store_runs.save_findings(tx, [*gaps, *anomalies], recorded_at=counting.now)
@@ -189,7 +200,7 @@ def _key(life: Life) -> LifeKey:
     return life.service_id, life.incarnation
 
 
-def _life_of(run: Run) -> Life:
+def _life_of(run: Run, readings_from_ns: int) -> Life:
     return Life(
         service_id=run.service_id,
         incarnation=run.incarnation,
@@ -198,4 +209,5 @@ def _life_of(run: Run) -> Life:
         seen_ns=run.seen_ns,
         final_until_ns=run.final_until_ns,
         counts_external=bool(run.counts_external),
+        readings_from_ns=readings_from_ns,
     )
