@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from helvetia.containers.docker_host import DockerHost
+from helvetia.containers.errors import HostUnavailable
 from helvetia.database.enums import DATABASE_ENUMS
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import SystemClock
@@ -21,11 +22,14 @@ async def collect(url: str, installation_id: str) -> None:
     asyncio.get_running_loop().create_task(metering.watch_events(asyncio.Event()))
     print("ready", flush=True)
     while True:
-        await metering.sample()
-        await metering.sample_storage()
-        await metering.sweep()
-        await metering.roll_up()
-        await metering.close_due()
+        try:
+            await metering.sample()
+            await metering.sample_storage()
+            await metering.sweep()
+            await metering.roll_up()
+            await metering.close_due()
+        except HostUnavailable:
+            pass  # the worker logs it, and its next tick does the same again
         await asyncio.sleep(0.1)
 
 

@@ -44,7 +44,10 @@ INSPECT_PARALLEL_MAX: Final = 16
 CREATE_TRIES: Final = 5
 CREATE_PAUSE_S: Final = 0.2
 EVENT_SILENCE_MAX_S: Final = 600
+BUSY_TRIES: Final = 50
+BUSY_PAUSE_S: Final = 0.2
 _STORAGE_PATIENCE: Final = 6  # sizes are walked on disk: so many times the ordinary timeout
+_BUSY: Final = "disk usage operation is already running"
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _LIVE: Final = frozenset({ContainerState.RUNNING, ContainerState.PAUSED})
@@ -144,12 +147,25 @@ class DockerHost:
     async def read_storage(self) -> Sequence[StorageSize]:
         patience_s = _STORAGE_PATIENCE * self.engine.timeout_s
         listed = await self._get("containers/json", patience_s, all="1", size="1", filters=self._filters())
-        usage = await self._get("system/df", patience_s, type="volume")
+        usage = await self._disk_usage(patience_s)
         sampled_ns = to_ns(self._clock.wall())
         volumes = usage.get("Volumes") or ()
         return layer_sizes(listed, self._installation_id, sampled_ns) + volume_sizes(
             volumes, listed, self._installation_id, sampled_ns
         )
+
+    async def _disk_usage(self, patience_s: float) -> Json:
+        """Engines before 23.0 refuse to measure for two callers at once: not an outage, only a wait for our turn."""
+        for _ in range(BUSY_TRIES):
+            try:
+                usage: Json = await self.engine.get("system/df", {"type": "volume"}, timeout_s=patience_s)
+            except EngineRefusal as refusal:
+                if _BUSY not in refusal.message:
+                    raise _broken(refusal) from refusal
+                await asyncio.sleep(BUSY_PAUSE_S)
+            else:
+                return usage
+        raise HostUnavailable("The container engine measures its disk for others all the time.")
 
     async def events(self) -> AsyncIterator[ContainerEvent]:
         label = f"{INSTALLATION_LABEL}={self._installation_id}"
