@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stripe_sandbox import clock, events
-from stripe_sandbox.documents import Doc, Kind, deleted_stub
+from stripe_sandbox.documents import Doc, Kind, deleted_stub, without_empty
 from stripe_sandbox.store import Page, Store
 from stripe_sandbox.wire.errors import missing_object
 
@@ -72,7 +72,10 @@ class Context:
 
     def shown(self, doc: Doc) -> Doc:
         """Return the document as the API shows it."""
-        return deleted_stub(doc) if doc.get("deleted") else self.kinds[doc["object"]].render(self, doc)
+        if doc.get("deleted"):
+            return deleted_stub(doc)
+        kind = self.kinds[doc["object"]]
+        return without_empty(kind.render(self, doc), kind.omitted)
 
     def add(self, doc: Doc, event: str | None) -> Doc:
         """Store a new document and tell of it; return it as shown."""

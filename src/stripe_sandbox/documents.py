@@ -43,6 +43,25 @@ def public(doc: Doc) -> Doc:
     return {key: value for key, value in doc.items() if not key.startswith("_")}
 
 
+def without_empty(shown: Doc, dotted: tuple[str, ...]) -> Doc:
+    """Return the object without those of its fields that are null; the hashes on the way are copied, not changed."""
+    for path in dotted:
+        shown = _without(shown, path.split("."))
+    return shown
+
+
+def _without(node: Doc, names: list[str]) -> Doc:
+    name, below = names[0], names[1:]
+    found = node.get(name)
+    if found is None:
+        return node if below else {key: value for key, value in node.items() if key != name}
+    if below and isinstance(found, dict):
+        return node | {name: _without(found, below)}
+    if below and isinstance(found, list):
+        return node | {name: [_without(element, below) for element in found]}
+    return node
+
+
 def deleted_stub(doc: Doc) -> Doc:
     """Return what Stripe leaves of a deleted object: id, object and ``deleted``."""
     return {"id": doc["id"], "object": doc["object"], "deleted": True}
@@ -58,7 +77,8 @@ class Kind:
     """One kind of stored object: how it is called, which field names its parent, how it is shown.
 
     ``expandable`` maps a dotted field to the kind its id names; ``includable`` maps a field that is absent
-    unless asked for to the function that makes it.
+    unless asked for to the function that makes it. ``omitted`` are the dotted fields that are left out when they
+    are null: Stripe's null rule keeps a null only where its specification calls a field nullable.
     """
 
     name: str
@@ -67,6 +87,7 @@ class Kind:
     render: Callable[[Context, Doc], Doc] = _as_stored
     expandable: Mapping[str, str] = field(default_factory=dict)
     includable: Mapping[str, Callable[[Context, Doc], object]] = field(default_factory=dict)
+    omitted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ import pytest
 import stripe
 
 from sandbox.harness import Http, World
-from sandbox.test_shapes import missing_fields
 
 PAY = {"amount": 1500, "currency": "usd", "confirm": True}
 
@@ -17,8 +16,6 @@ def test_confirmed_payment_succeeds_with_charge_and_balance_transaction(world: W
     assert (intent.status, intent.amount_received) == ("succeeded", 1500)
     moved = v1.balance_transactions.retrieve(intent.latest_charge.balance_transaction)
     assert (moved.amount, moved.fee, moved.net, moved.source) == (1500, 74, 1426, intent.latest_charge.id)
-    assert missing_fields(moved, "balance_transaction") == []
-    assert missing_fields(intent, "payment_intent") == []
     with pytest.raises(stripe.InvalidRequestError) as refused:
         v1.payment_intents.confirm(intent.id)
     assert refused.value.code == "payment_intent_unexpected_state"
@@ -59,7 +56,6 @@ def test_set_up_attaches_the_method_for_later(world: World) -> None:
     customer = world.customer(card=None)
     intent = v1.setup_intents.create({"customer": customer})
     assert (intent.status, intent.usage) == ("requires_payment_method", "off_session")
-    assert missing_fields(intent, "setup_intent") == []
     done = v1.setup_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
     assert done.status == "succeeded"
     assert [one.id for one in v1.customers.payment_methods.list(customer).data] == [done.payment_method]
@@ -79,7 +75,6 @@ def test_refund_gives_back_in_parts_and_leaves_the_invoice_paid(world: World) ->
     charge = v1.charges.list({"customer": customer}).data[0]
     first = v1.refunds.create({"charge": charge.id, "amount": 500, "reason": "requested_by_customer"})
     assert (first.status, first.amount, first.payment_intent) == ("succeeded", 500, charge.payment_intent)
-    assert missing_fields(first, "refund") == []
     assert v1.charges.retrieve(charge.id).amount_refunded == 500
     rest = v1.refunds.create({"payment_intent": charge.payment_intent})
     assert rest.amount == 1500
@@ -97,7 +92,6 @@ def test_card_of_a_disputing_payer_is_charged_then_disputed(world: World) -> Non
     assert intent.status == "succeeded"
     (dispute,) = v1.disputes.list({"payment_intent": intent.id}).data
     assert (dispute.charge, dispute.reason, dispute.status) == (intent.latest_charge, "fraudulent", "needs_response")
-    assert missing_fields(dispute, "dispute") == []
     assert v1.charges.retrieve(intent.latest_charge).disputed is True
     assert "charge.dispute.created" in world.event_types()
 

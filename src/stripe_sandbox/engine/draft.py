@@ -44,7 +44,6 @@ _NULL_AT_FIRST = (
     "shipping_cost",
     "shipping_details",
     "statement_descriptor",
-    "status_details",
     "webhooks_delivered_at",
 )
 _UNSET: Doc = {
@@ -103,7 +102,6 @@ def _parent(subscription: Doc) -> Doc:
         "subscription_details": {
             "metadata": dict(subscription["metadata"]),
             "subscription": subscription["id"],
-            "subscription_proration_date": None,
         },
     }
 

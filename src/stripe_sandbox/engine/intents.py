@@ -38,6 +38,7 @@ def intent_doc(amount: int, currency: str, customer: str | None, now_s: int) -> 
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
+        "allowed_payment_method_types": None,
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
@@ -56,14 +57,23 @@ def intent_doc(amount: int, currency: str, customer: str | None, now_s: int) -> 
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
+        "managed_payments": None,
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
         "payment_details": {"customer_reference": None, "order_reference": None},
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_options": {
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": "automatic",
+            }
+        },
         "payment_method_types": ["card"],
+        "payment_record": None,
         "processing": None,
         "receipt_email": None,
         "review": None,
@@ -98,7 +108,7 @@ def _invoice_payment(invoice: Doc, intent_id: str, now_s: int) -> Doc:
 def new_charge(ctx: Context, intent: Doc, method: Doc, now_s: int, refusal: StripeError | None) -> Doc:
     """Store the charge of one payment attempt, tell of it, and return it."""
     paid = refusal is None
-    details = {"card": method["card"] | {"amount_authorized": intent["amount"]}, "type": "card"}
+    details = {"card": _card_paid_with(method["card"], intent["amount"]), "type": "card"}
     charge: Doc = {
         "id": new_id("ch"),
         "object": "charge",
@@ -149,6 +159,24 @@ def new_charge(ctx: Context, intent: Doc, method: Doc, now_s: int, refusal: Stri
     if paid and CARDS[method["_card"]].disputes:
         movements.dispute(ctx, charge)
     return charge
+
+
+def _card_paid_with(card: Doc, amount: int) -> Doc:
+    """Return a card as the charge it paid remembers it."""
+    kept = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
+    return {
+        **{name: card[name] for name in (*kept, "regulated_status", "wallet")},
+        "amount_authorized": amount,
+        "authorization_code": None,
+        "electronic_commerce_indicator": None,
+        "installments": None,
+        "mandate": None,
+        "network": card["brand"],
+        "network_token": {"used": False},
+        "network_transaction_id": None,
+        "three_d_secure": None,
+        "transaction_link_id": None,
+    }
 
 
 def _outcome(refusal: StripeError | None) -> Doc:

@@ -78,7 +78,7 @@ def _pricing(charge: Charge) -> Doc | None:
     if charge.price is None:
         if charge.unit_amount_decimal is None:
             return None
-        return {"type": "price_details", "price_details": None, "unit_amount_decimal": charge.unit_amount_decimal}
+        return {"type": "price_details", "unit_amount_decimal": charge.unit_amount_decimal}
     return {
         "type": "price_details",
         "price_details": {"price": charge.price["id"], "product": charge.price["product"]},

@@ -21,6 +21,7 @@ def setup_doc(now_s: int) -> Doc:
     return {
         "id": setup_id,
         "object": "setup_intent",
+        "allowed_payment_method_types": None,
         "application": None,
         "automatic_payment_methods": None,
         "cancellation_reason": None,
@@ -34,13 +35,16 @@ def setup_doc(now_s: int) -> Doc:
         "last_setup_error": None,
         "latest_attempt": None,
         "livemode": False,
+        "managed_payments": None,
         "mandate": None,
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_options": {
+            "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
+        },
         "payment_method_types": ["card"],
         "single_use_mandate": None,
         "status": "requires_payment_method",

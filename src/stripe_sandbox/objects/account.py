@@ -73,6 +73,7 @@ def _account(account_id: str) -> Doc:
         "default_currency": "usd",
         "details_submitted": True,
         "email": None,
+        "groups": None,
         "metadata": {},
         "payouts_enabled": True,
         "settings": _settings(),
@@ -81,14 +82,13 @@ def _account(account_id: str) -> Doc:
 
 
 def _settings() -> Doc:
+    prefixes = ("statement_descriptor_prefix", "statement_descriptor_prefix_kana", "statement_descriptor_prefix_kanji")
     descriptors = ("statement_descriptor", "statement_descriptor_kana", "statement_descriptor_kanji")
     return {
         "branding": dict.fromkeys(("icon", "logo", "primary_color", "secondary_color")),
-        "card_payments": dict.fromkeys(
-            ("statement_descriptor_prefix", *(f"{name}_prefix" for name in descriptors[1:]))
-        ),
+        "card_payments": dict.fromkeys(prefixes),
         "dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"},
-        "payments": dict.fromkeys(descriptors),
+        "payments": dict.fromkeys((*descriptors, *prefixes[1:])),
     }
 
 

@@ -101,7 +101,7 @@ def _subscribe(ctx: Context, session: Doc, buyer: Buyer) -> None:
     """Create the subscription and charge its first invoice to the card that was entered."""
     method = attach_entered(ctx, buyer.card, session["customer"], email=buyer.email) if buyer.card else None
     items = [
-        {"price": line["price"]["id"]} | ({"quantity": line["quantity"]} if "quantity" in line else {})
+        {"price": line["price"]["id"]} | ({} if line["quantity"] is None else {"quantity": line["quantity"]})
         for line in session["_lines"]
     ]
     params = {

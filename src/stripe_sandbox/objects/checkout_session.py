@@ -42,7 +42,6 @@ _ECHOED = (
     "customer",
     "customer_creation",
     "customer_email",
-    "customer_update",
     "integration_identifier",
     "locale",
     "origin_context",
@@ -101,6 +100,7 @@ KIND = Kind(
     name=NAME,
     label=NAME,
     render=show_session,
+    omitted=("excluded_payment_method_types", "return_url"),
     expandable={
         "customer": "customer",
         "invoice": "invoice",
@@ -176,6 +176,7 @@ def _line(ctx: Context, line: Params, price: Doc) -> Doc:
     item: Doc = {
         "id": new_id("li"),
         "object": "item",
+        "adjustable_quantity": None,
         "amount_discount": 0,
         "amount_subtotal": amount,
         "amount_tax": 0,
@@ -184,8 +185,9 @@ def _line(ctx: Context, line: Params, price: Doc) -> Doc:
         "description": (ctx.find("product", price["product"]) or {}).get("name"),
         "metadata": merge_metadata({}, line.get("metadata", {})),
         "price": public(price),
+        "quantity": quantity,
     }
-    return item if quantity is None else item | {"quantity": quantity}
+    return item
 
 
 def _sum_up(session: Doc, sent: Params, sold: list[Doc]) -> None:

@@ -35,6 +35,7 @@ _PREFIX_LENGTH = 8
 ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
 ADDRESS = Hash(fields=dict.fromkeys(ADDRESS_FIELDS, ANYTHING), clearable=True)
 _SHIPPING = Hash(fields={"address": ADDRESS, "name": ANYTHING, "phone": ANYTHING}, clearable=True)
+_SHIPPED = {"carrier": None, "name": None, "phone": None, "tracking_number": None}
 _INVOICE_SETTINGS = Hash(
     fields={
         "default_payment_method": Text(clearable=True),
@@ -142,7 +143,7 @@ def _apply(ctx: Context, customer: Doc, sent: Doc) -> None:
         customer["address"] = _address(sent["address"])
     if "shipping" in sent:
         shipping = sent["shipping"]
-        customer["shipping"] = shipping and shipping | {"address": _address(shipping.get("address"))}
+        customer["shipping"] = shipping and _SHIPPED | shipping | {"address": _address(shipping.get("address"))}
     if "metadata" in sent:
         customer["metadata"] = merge_metadata(customer["metadata"], sent["metadata"])
     settings = sent.get("invoice_settings") or {}

@@ -42,6 +42,13 @@ KIND = Kind(
         "parent.subscription_details.subscription": "subscription",
         "test_clock": TEST_CLOCK,
     },
+    omitted=(
+        "frozen_fields",
+        "invoicing_rules",
+        "proration_details",
+        "proration_details.credited_items.invoice_item",
+        "proration_details.credited_items.invoice_line_item_details",
+    ),
 )
 _MAX_MINOR = 99_999_999_999
 _PERIOD = Hash(fields={"start": Integer(minimum=0), "end": Integer(minimum=0)}, required=("start", "end"))
@@ -176,7 +183,8 @@ def _update(call: Call) -> Doc:
             item[name] = sent[name]
     if "metadata" in sent:
         item["metadata"] = merge_metadata(item["metadata"], sent["metadata"])
-    shown = ctx.update(item, "invoiceitem.updated")
+    ctx.write(item)
+    shown = ctx.shown(item)
     if item["invoice"] is not None:
         invoice = ctx.get("invoice", item["invoice"])
         invoice["_lines"] = [line for line in invoice["_lines"] if line["id"] != item["_line"]]

@@ -142,7 +142,11 @@ def _flow(ctx: Context, customer: Doc, configuration: Doc, sent: Params) -> Doc:
     elif kind == "subscription_cancel":
         details = (details or {}) | {"retention": None}
     flow: Doc = {"type": kind, "after_completion": _after(sent.get("after_completion"))}
-    return flow | dict.fromkeys(_FLOWS[2:]) | ({kind: details} if details else {})
+    return (
+        flow
+        | dict.fromkeys(name for name in _FLOWS if name != "payment_method_update")
+        | ({kind: details} if details else {})
+    )
 
 
 def _after(sent: Params | None) -> Doc:

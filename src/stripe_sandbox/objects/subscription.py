@@ -60,6 +60,7 @@ KIND = Kind(
     name="subscription",
     label="subscription",
     render=show_subscription,
+    omitted=("billing_mode.updated_at", "status_details"),
     expandable={
         "customer": "customer",
         "default_payment_method": "payment_method",

@@ -217,7 +217,10 @@ def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:
         "description": sent.get("description"),
         "discounts": [],
         "ended_at": None,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "invoice_settings": {
+            **dict.fromkeys(("account_tax_ids", "custom_fields", "description", "footer")),
+            "issuer": {"type": "self"},
+        },
         "latest_invoice": None,
         "livemode": False,
         "managed_payments": None,

@@ -42,6 +42,7 @@ KIND = Kind(
         "phases.items.price": "price",
         "default_settings.default_payment_method": "payment_method",
     },
+    omitted=("billing_mode.updated_at", "phases.trial"),
 )
 _SETTINGS = Hash(
     fields={

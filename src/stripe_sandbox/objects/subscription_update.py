@@ -13,7 +13,13 @@ from stripe_sandbox.engine.changes.apply import carry_out
 from stripe_sandbox.engine.changes.plan import Request
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, items_of
 from stripe_sandbox.objects import payment_method
-from stripe_sandbox.objects.subscription_params import CANCELLATION, ITEM_FIELDS, MAX_ITEMS, SHARED, cancel_at_of
+from stripe_sandbox.objects.subscription_params import (
+    CANCELLATION,
+    ITEM_FIELDS,
+    MAX_ITEMS,
+    SHARED,
+    cancel_at_of,
+)
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.schema import Array, Boolean, Choice, Hash, Integer, NotSimulated, Text, merge_metadata, table
 

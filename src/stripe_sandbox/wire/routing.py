@@ -24,12 +24,17 @@ class Router:
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         """Index the endpoints by method and number of segments."""
+        self._endpoints = tuple(endpoints)
         self._index: dict[tuple[str, int], list[tuple[list[str], Endpoint]]] = {}
-        for endpoint in endpoints:
+        for endpoint in self._endpoints:
             segments = endpoint.path.strip("/").split("/")
             self._index.setdefault((endpoint.method, len(segments)), []).append((segments, endpoint))
         for candidates in self._index.values():
             candidates.sort(key=lambda candidate: candidate[0].count("*"))
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return every endpoint."""
+        return self._endpoints
 
     def match(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]] | None:
         """Return the endpoint and the ids of the path."""

@@ -28,7 +28,7 @@ def hold(ctx: Context, subscription_id: str, change: Change, invoice: Doc) -> No
     expires_at = min([now_s + LIFE_S, *ends, *([subscription["trial_end"]] if subscription["trial_end"] else [])])
     shown = {
         "billing_cycle_anchor": change.anchor,
-        "cancel_at_period_end": None,
+        **dict.fromkeys(("cancel_at_period_end", "discount", "discounts", "metadata")),
         "expires_at": max(expires_at, now_s),
         "subscription_items": [ctx.shown(item) for item in change.items],
         "trial_end": None,
