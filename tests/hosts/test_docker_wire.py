@@ -168,7 +168,7 @@ def test_stats_of_a_stopped_one_or_absurd_ones_are_left_out(changes: dict[str, o
     assert from_docker_stats("c", stats(**changes)) is None
 
 
-def test_sizes_are_ours_only_and_an_unknown_size_is_left_out() -> None:
+def test_sizes_are_ours_only_and_an_unknown_size_is_neither_zero_nor_gone() -> None:
     foreign = {"Id": "x", "Labels": {}, "SizeRw": 5, "Mounts": [{"Type": "volume", "Name": "theirs"}]}
     mine = {"Id": "m", "Labels": LABELS, "Mounts": [{"Type": "volume", "Name": "unnamed"}]}
     assert [(one.holder, one.size_bytes) for one in layer_sizes([foreign, mine], INSTALLATION, 9)] == [("m", 0)]
@@ -180,7 +180,12 @@ def test_sizes_are_ours_only_and_an_unknown_size_is_left_out() -> None:
         {"Name": "remote", "Labels": LABELS, "UsageData": None},
     ]
     found = volume_sizes(volumes, [foreign, mine], INSTALLATION, 9)
-    assert [(one.holder, one.size_bytes) for one in found] == [("unnamed", 2), ("named", 3)]
+    sizes = [("unnamed", 2), ("named", 3), ("unknown", None), ("remote", None)]
+    assert [(one.holder, one.size_bytes) for one in found] == sizes
+    untold = volume_sizes([], [foreign, mine], INSTALLATION, 9)
+    assert [(one.holder, one.size_bytes) for one in untold] == [("unnamed", None)]
+    absurd = layer_sizes([{**mine, "SizeRw": -1}, {**mine, "SizeRw": 2**64}], INSTALLATION, 9)
+    assert [one.size_bytes for one in absurd] == [None, None]
 
 
 def test_definition_cannot_widen_what_is_asked_of_the_engine() -> None:

@@ -184,14 +184,17 @@ class ContainerCounters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSize:
-    """Bytes held by a writable layer (`kind` layer, `holder` = container id) or a named volume (`kind` volume)."""
+    """Bytes held by a writable layer (`kind` layer, `holder` = container id) or a named volume (`kind` volume).
+
+    None means that it is there and could not be sized this time: neither 0 nor gone.
+    """
 
     holder: str
     kind: str
     account_id: AccountId
     service_id: ServiceId
     sampled_ns: int
-    size_bytes: int
+    size_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ class SimulatedHost:
     def __init__(self, installation_id: str, clock: Clock, *, node: str = "simulated") -> None:
         self.is_available = True
         self.loses_next_answer = False
+        self.sizes_fail = False
         self._installation_id = installation_id
         self._clock = clock
         self._node = node
@@ -111,7 +112,7 @@ class SimulatedHost:
                 account_id=account_id,
                 service_id=service_id,
                 sampled_ns=now_ns,
-                size_bytes=profile.volume_bytes.at(now_ns - made_ns),
+                size_bytes=None if self.sizes_fail else profile.volume_bytes.at(now_ns - made_ns),
             )
             for name, (account_id, service_id, profile, made_ns) in self._volumes.items()
         ]

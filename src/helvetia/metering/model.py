@@ -69,6 +69,7 @@ class FindingCause(StrEnum):
     OWNER_UNKNOWN = "owner_unknown"
     STORAGE_UNOWNED = "storage_unowned"
     PAUSED = "paused"
+    SIZE_UNKNOWN = "size_unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

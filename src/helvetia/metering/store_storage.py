@@ -37,10 +37,25 @@ ON CONFLICT (account_id, service_id, holder) DO UPDATE SET
 
 _INSERT_SIZES = """
 INSERT INTO storage_readings (account_id, service_id, holder, sampled_ns, size_bytes, recorded_at)
-SELECT n.*, %(recorded_at)s
+SELECT n.account_id, n.service_id, n.holder, n.sampled_ns, n.size_bytes, %(recorded_at)s
 FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(sampled)s::bigint[], %(sizes)s::bigint[])
-    AS n
+    AS n (account_id, service_id, holder, sampled_ns, size_bytes) WHERE n.size_bytes IS NOT NULL
 ON CONFLICT DO NOTHING
+"""
+
+# What is there and could not be sized: its last size is held on, and the stretch without one is told as a gap.
+_SAVE_UNKNOWN = """
+INSERT INTO metering_findings AS f (account_id, service_id, incarnation, kind, cause, starts_ns, ends_ns, detail,
+    recorded_at)
+SELECT n.account_id, n.service_id, n.holder, 'gap', 'size_unknown',
+    coalesce((SELECT max(r.sampled_ns) FROM storage_readings r WHERE r.account_id = n.account_id
+              AND r.service_id = n.service_id AND r.holder = n.holder AND r.sampled_ns <= n.sampled_ns), h.first_ns),
+    n.sampled_ns, 'its size could not be read; the last one is held on', %(recorded_at)s
+FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(sampled)s::bigint[], %(sizes)s::bigint[])
+    AS n (account_id, service_id, holder, sampled_ns, size_bytes)
+JOIN storage_holders h USING (account_id, service_id, holder) WHERE n.size_bytes IS NULL
+ON CONFLICT (account_id, service_id, incarnation, kind, cause, starts_ns) DO UPDATE
+    SET ends_ns = greatest(f.ends_ns, EXCLUDED.ends_ns)
 """
 
 _LOCK_NODE_HOLDERS = """
@@ -63,7 +78,10 @@ async def save_sizes(
     recorded_at: datetime,
     is_whole: bool = True,
 ) -> None:
-    """A look at a node: its sizes are stored; after a whole one, what is not there any more went when last seen."""
+    """A look at a node: its sizes are stored; after a whole one, what is not there any more went when last seen.
+
+    What is there without a size is there: it goes on with the last size that was read of it.
+    """
     ordered = sorted(sizes, key=lambda one: (one[0], one[1].service_id, one[1].holder))
     values = {
         "node": node,
@@ -76,7 +94,11 @@ async def save_sizes(
         "sampled": [size.sampled_ns for _, size in ordered],
         "sizes": [size.size_bytes for _, size in ordered],
     }
-    statements = (_LOCK_NODE_HOLDERS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES, *((_MARK_GONE,) if is_whole else ()))
+    statements = [_LOCK_NODE_HOLDERS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES]
+    if any(size.size_bytes is None for _, size in ordered):
+        statements.append(_SAVE_UNKNOWN)
+    if is_whole:
+        statements.append(_MARK_GONE)
     for statement in statements:
         await tx.execute(statement, values)
 

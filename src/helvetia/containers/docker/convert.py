@@ -5,7 +5,7 @@ ValueError, which the host turns into HostUnavailable: containers must never see
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
@@ -138,19 +138,20 @@ def layer_sizes(listed: Iterable[Json], installation_id: str, sampled_ns: int) -
             account_id=owner[0],
             service_id=owner[1],
             sampled_ns=sampled_ns,
-            size_bytes=int(body.get("SizeRw", 0)),
+            size_bytes=_known_size(body.get("SizeRw", 0)),
         )
         for body in listed
-        if is_ours(body["Labels"], installation_id)
-        and (owner := owner_of(body["Labels"])) is not None
-        and 0 <= int(body.get("SizeRw", 0)) <= COUNTER_MAX
+        if is_ours(body["Labels"], installation_id) and (owner := owner_of(body["Labels"])) is not None
     ]
 
 
 def volume_sizes(
-    volumes: Iterable[Json], listed: Iterable[Json], installation_id: str, sampled_ns: int
+    volumes: Sequence[Json], listed: Iterable[Json], installation_id: str, sampled_ns: int
 ) -> list[StorageSize]:
-    """Sizes of our labelled volumes, and of unnamed ones that an image made for one of our containers."""
+    """Sizes of our labelled volumes, and of unnamed ones that an image made for one of our containers.
+
+    The engine says -1 of a volume that it could not walk just now, and may leave one out; a mounted one is there.
+    """
     mounted = {
         name: owner_of(body["Labels"])
         for body in listed
@@ -158,11 +159,11 @@ def volume_sizes(
         for name in mounted_volumes(body)
     }
     sizes: list[StorageSize] = []
-    for volume in volumes:
+    untold = [{"Name": name} for name in mounted.keys() - {volume["Name"] for volume in volumes}]
+    for volume in (*volumes, *untold):
         labels = volume.get("Labels")
         owner = owner_of(labels or {}) if is_ours(labels, installation_id) else mounted.get(volume["Name"])
-        size_bytes = int((volume.get("UsageData") or {}).get("Size", -1))
-        if owner is None or not 0 <= size_bytes <= COUNTER_MAX:
+        if owner is None:
             continue
         sizes.append(
             StorageSize(
@@ -171,10 +172,15 @@ def volume_sizes(
                 account_id=owner[0],
                 service_id=owner[1],
                 sampled_ns=sampled_ns,
-                size_bytes=size_bytes,
+                size_bytes=_known_size((volume.get("UsageData") or {}).get("Size", -1)),
             )
         )
     return sizes
+
+
+def _known_size(size: Any) -> int | None:
+    """What the engine says of a size, or None where it cannot be one."""
+    return size if isinstance(size, int) and 0 <= size <= COUNTER_MAX else None
 
 
 def _slot_of(labels: Json) -> tuple[int, int] | None:

@@ -122,5 +122,5 @@ def _stray(size: StorageSize) -> Finding:
         cause=FindingCause.STORAGE_UNOWNED,
         starts_ns=0,
         ends_ns=size.sampled_ns,
-        detail=f"{size.size_bytes} bytes of {size.kind} {size.holder} belong to no service",
+        detail=f"{size.size_bytes or 0} bytes of {size.kind} {size.holder} belong to no service",
     )

@@ -25,6 +25,7 @@ MEMORY_BYTES_MAX = 2**46
 SIZE_BYTES_MAX = 2**50
 BYTES_PER_S_MAX = 2**37
 CORES_MAX = 4_096
+SIZE_KINDS = frozenset({"layer", "volume"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,8 @@ def _refused_size(size: StorageSize, node: str, known: Known, now_ns: int) -> st
         return "in_future"
     if size.sampled_ns < now_ns - AGE_MAX_NS:
         return "too_old"
-    if not 0 <= size.size_bytes <= SIZE_BYTES_MAX or size.kind not in {"layer", "volume"}:
-        return "absurd_counter"
-    return _refused_owner(size.account_id, size.service_id, known)
+    foreign = _refused_owner(size.account_id, size.service_id, known)
+    if foreign is not None:
+        return foreign
+    is_absurd = not 0 <= (size.size_bytes or 0) <= SIZE_BYTES_MAX or size.kind not in SIZE_KINDS
+    return "absurd_counter" if is_absurd else None

@@ -6,16 +6,17 @@ A batch may come twice, late, or in pieces: the same rows result. A node writes 
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 from helvetia.accounts.secrets import hash_secret
-from helvetia.containers.model import ContainerState
+from helvetia.containers.model import ContainerState, StorageSize
 from helvetia.database.installation import read_installation_id
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock, to_ns
 from helvetia.metering.errors import ClockSkewed, InvalidNodeName, NodeNotFound, NodeRefused
 from helvetia.metering.lifecycle.record_looks import LookRecorder
 from helvetia.metering.nodes import store
-from helvetia.metering.nodes.model import SKEW_MAX_NS, BatchAnswer, ItemAnswer, Node, NodeBatch, refusal
+from helvetia.metering.nodes.model import SIZE_KINDS, SKEW_MAX_NS, BatchAnswer, ItemAnswer, Node, NodeBatch, refusal
 
 TOKEN_PREFIX = "hvn_"  # noqa: S105 - the public beginning of every node token
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}", re.ASCII)
@@ -78,6 +79,7 @@ class NodeService:
         records = [item.record for item in believed if item.record is not None]
         counters = [item.counters for item in believed if item.counters is not None]
         sizes = [item.size for item in believed if item.size is not None]
+        sizes += _unsized(batch, answers)
         looked_ns = min(batch.looked_ns, now_ns)
         gone: Sequence[str] = ()
         if batch.listed is not None:
@@ -100,3 +102,10 @@ class NodeService:
             known = await store.known(tx, {one.service_id for one in named}, holders)
         reasons = [refusal(item, batch, node, known, now_ns) for item in batch.items]
         return [ItemAnswer(accepted=reason is None, reason=reason) for reason in reasons]
+
+
+def _unsized(batch: NodeBatch, answers: Sequence[ItemAnswer]) -> list[StorageSize]:
+    """Holders whose size is beyond belief: they are there all the same, or the end of the look would call them gone."""
+    refused = [item for item, answer in zip(batch.items, answers, strict=True) if answer.reason == "absurd_counter"]
+    sizes = [item.size for item in refused if item is not None and item.size is not None]
+    return [replace(size, size_bytes=None) for size in sizes if size.kind in SIZE_KINDS]
