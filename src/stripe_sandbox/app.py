@@ -107,10 +107,10 @@ class Server:
         except ConnectionCut:
             return await _cut_off(request)
         except StripeError as error:
-            answer = _refusal(error, request_id)
+            answer = _refusal(error, request_id, request.scope["path"])
         except Exception:
             LOG.exception("request %s failed", request_id)
-            answer = _broken(request_id)
+            answer = _broken(request_id, request.scope["path"])
         return _respond(answer, key)
 
     def _account(self, request: Request) -> str:
@@ -182,10 +182,10 @@ class Server:
                 answer = self._run(arrival, endpoint, what)
                 self._keep(arrival, digest, answer)
         except StripeError as error:
-            answer = _refusal(error, arrival.request_id)
+            answer = _refusal(error, arrival.request_id, arrival.path)
         except Exception:
             LOG.exception("request %s failed and was rolled back", arrival.request_id)
-            answer = _broken(arrival.request_id)
+            answer = _broken(arrival.request_id, arrival.path)
         else:
             return answer
         with self._store.transaction():
@@ -202,7 +202,7 @@ class Server:
         except StripeError as error:
             if not error.keeps_changes:
                 raise
-            return _refusal(error, arrival.request_id)
+            return _refusal(error, arrival.request_id, arrival.path)
         return Answer(status=200, body=_dump(body), request_id=arrival.request_id)
 
     def _keep(self, arrival: _Arrival, digest: str, answer: Answer) -> None:
@@ -268,12 +268,14 @@ def _unrecognized(method: str, path: str) -> StripeError:
     return NotFound(f"Unrecognized request URL ({method}: {path}).")
 
 
-def _refusal(error: StripeError, request_id: str) -> Answer:
-    return Answer(status=error.status, body=_dump(error.envelope()), request_id=request_id)
+def _refusal(error: StripeError, request_id: str, path: str) -> Answer:
+    body = error.envelope_v2() if path.startswith(_V2_PATHS) else error.envelope(request_id)
+    return Answer(status=error.status, body=_dump(body), request_id=request_id)
 
 
-def _broken(request_id: str) -> Answer:
-    return _refusal(ServerFault("An unexpected error occurred inside the sandbox; nothing was changed."), request_id)
+def _broken(request_id: str, path: str) -> Answer:
+    fault = ServerFault("An unexpected error occurred inside the sandbox; nothing was changed.")
+    return _refusal(fault, request_id, path)
 
 
 def _dump(body: Doc) -> str:

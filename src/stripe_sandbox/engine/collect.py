@@ -126,7 +126,7 @@ def fail_intent(ctx: Context, intent: Doc, refusal: StripeError, method: Doc | N
         intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
         event = "payment_intent.requires_action"
     else:
-        error = refusal.envelope()["error"]
+        error = refusal.told()
         shown = ctx.shown(method) if method else None
         intent["last_payment_error"] = {key: error[key] for key in error if key in _INTENT_ERROR} | (
             {"payment_method": shown} if shown else {}

@@ -1,6 +1,7 @@
 """The refusals of the API, one small class or function per condition, in Stripe's envelope.
 
-Stripe: ``{"error": {"type", "message"[, "code", "param", …]}}`` with absent keys left out.
+Stripe: ``{"error": {"type", "message"[, "code", "param", …]}}`` with absent keys left out; version 2 of the API has
+``{"error": {"code", "message"[, …]}}``, its ``type`` only where a class of the SDK answers to it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from stripe_sandbox.documents import Doc
 
 _DOCS = "https://stripe.com/docs/error-codes/"
+_LOGS = "https://dashboard.stripe.com/test/logs/"
+# What version 2 calls a refusal that has no code in version 1: an assumption, as Stripe documents no full list.
+_V2_CODES = {400: "invalid_fields", 401: "unauthorized", 404: "not_found", 409: "conflict", 429: "rate_limit"}
+_V2_TYPES = frozenset({"idempotency_error", "rate_limit", "temporary_session_expired"})
 
 
 class StripeError(Exception):
@@ -30,14 +35,26 @@ class StripeError(Exception):
         self.extra = extra
         self.keeps_changes = False
 
-    def envelope(self) -> Doc:
-        """Return the JSON body of the answer."""
+    def told(self) -> Doc:
+        """Return the refusal as an object that remembers it tells it."""
         error: Doc = {"type": self.type, "message": self.message}
         if self.code:
             error |= {"code": self.code, "doc_url": _DOCS + self.code.replace("_", "-")}
         if self.param:
             error["param"] = self.param
-        return {"error": error | {key: value for key, value in self.extra.items() if value is not None}}
+        return error | {key: value for key, value in self.extra.items() if value is not None}
+
+    def envelope(self, request_id: str) -> Doc:
+        """Return the JSON body of the answer."""
+        return {"error": self.told() | {"request_log_url": _LOGS + request_id}}
+
+    def envelope_v2(self) -> Doc:
+        """Return the JSON body of the answer under version 2 of the API."""
+        code = self.code or _V2_CODES.get(self.status, "internal_error")
+        error: Doc = {"code": code, "message": self.message}
+        for kind in _V2_TYPES & {self.type, code}:
+            error["type"] = kind
+        return {"error": error}
 
 
 class BadRequest(StripeError):

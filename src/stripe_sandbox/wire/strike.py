@@ -51,7 +51,7 @@ def _refusal(fault: Doc, request_id: str) -> Answer:
     error, headers = _error(fault)
     if fault["should_retry"] is not None:
         headers["Stripe-Should-Retry"] = "true" if fault["should_retry"] else "false"
-    body = json.dumps(error.envelope(), separators=(",", ":"))
+    body = json.dumps(error.envelope(request_id), separators=(",", ":"))
     return Answer(status=error.status, body=body, request_id=request_id, headers=headers)
 
 
