@@ -19,6 +19,7 @@ INVOICE = f"/api/v1/billing/invoices/in_{MISSING.replace('-', '')}"
 # method, path, what it needs (None: any signed-in user), body, status for who may
 GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/api/v1/account", None, None, 200),
+    ("DELETE", f"/api/v1/account?confirm={MISSING}", Permission.MANAGE_ACCOUNT, None, 422),
     ("POST", "/api/v1/organizations", None, {"name": "Another"}, 201),
     ("GET", "/api/v1/tokens", None, None, 200),
     ("POST", "/api/v1/tokens", None, {"name": "another"}, 201),
@@ -100,7 +101,7 @@ async def test_every_route_declares_once_who_may_call_it(world: WebWorld) -> Non
 
 
 def _generic(path: str) -> str:
-    path = path.replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
+    path = path.partition("?")[0].replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
     return path.replace(ONE, "/api/v1/services/{service_id}").replace(MISSING, "{token_id}")
 
 

@@ -16,6 +16,8 @@ from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.meter_reports import store as reports_store
+from helvetia.meter_reports.closing.account_hooks import ClosingHooks
+from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.model import MeterReport
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
@@ -50,6 +52,7 @@ class BillingHouse:
     payments: PaymentService
     metering: MeteringService
     reports: MeterReportService
+    closing: AccountClosingService
     costs: CostService
 
     async def new_account(self) -> AccountId:
@@ -114,15 +117,19 @@ def build_house(
     billing = BillingService(database, clock, gateway, prices, subscriptions, queue, config)
     host = SimulatedHost("test", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
+    accounts = AccountService(database, clock, ClosingHooks(clock))
+    reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering)
+    closing = AccountClosingService(accounts, billing, reports)
     return BillingHouse(
         database=database,
         clock=clock,
         host=host,
-        accounts=AccountService(database, clock, subscriptions),
+        accounts=accounts,
         subscriptions=subscriptions,
         billing=billing,
         payments=PaymentService(database, clock, gateway, prices, subscriptions, queue, config),
         metering=metering,
-        reports=MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering),
+        reports=reports,
+        closing=closing,
         costs=CostService(database, clock, prices),
     )

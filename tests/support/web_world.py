@@ -24,6 +24,8 @@ from helvetia.enforcement.model import EnforcementConfig
 from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
+from helvetia.meter_reports.closing.account_hooks import ClosingHooks
+from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.service import NodeService
@@ -122,7 +124,7 @@ async def web_world(
     gateway = gateway or StripeClientGateway("sk_test_nobody", api_base=NOWHERE)
     prices = prices or PriceBookHolder()
     subscriptions = SubscriptionService(database, clock, gateway, prices)
-    accounts = AccountService(database, clock, subscriptions)
+    accounts = AccountService(database, clock, ClosingHooks(clock))
     admission = PlanAdmission(clock, enforcement_config)
     enforcement = EnforcementService(database, clock, enforcement_config, gateway, subscriptions, admission)
     notifications = NotificationService(database, clock, MailConfig(), SmtpChannel(MailConfig()))
@@ -134,6 +136,7 @@ async def web_world(
     host = SimulatedHost("web", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering)
+    closing = AccountClosingService(accounts, billing, reports)
     webhook_config = WebhookConfig(secrets=WEBHOOK_SECRETS, is_live=False, api_version=API_VERSION)
     queue = JobQueue(database.url)
     webhooks = WebhookService(webhook_config, database, clock, gateway, subscriptions, billing, reports, queue)
@@ -141,7 +144,7 @@ async def web_world(
     readiness = Readiness(checks={"database": accounts.check_database})
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
-        AccountController(accounts),
+        AccountController(accounts, closing),
         BillingController(config, clock, subscriptions, costs, billing, payments),
         PlanController(clock, billing),
         PaymentController(payments, billing),

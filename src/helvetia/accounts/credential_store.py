@@ -96,6 +96,12 @@ async def revoke_token(tx: Transaction, user_id: AccountId, token_id: UUID, revo
     return cursor.rowcount == 1
 
 
+async def revoke_tokens(tx: Transaction, user_id: AccountId, revoked_at: datetime) -> None:
+    await tx.execute(
+        "UPDATE api_tokens SET revoked_at = %s WHERE user_id = %s AND revoked_at IS NULL", (revoked_at, user_id)
+    )
+
+
 def _to_token(row: tuple[Any, ...]) -> ApiToken:
     token_id, name, created_at, last_used_at = row
     return ApiToken(token_id=token_id, name=name, created_at=created_at, last_used_at=last_used_at)

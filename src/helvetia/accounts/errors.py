@@ -86,3 +86,15 @@ class SignInBusy(Unavailable):
     """Too many people sign in right now; nothing was changed. Try again in a moment."""
 
     code = "sign_in_busy"
+
+
+class OwnsOrganizations(Conflict):
+    """You are the only owner of an organization. Delete it, or make somebody else its owner, first."""
+
+    code = "owns_organizations"
+
+
+class WrongConfirmation(Invalid):
+    """To delete an account, name its id in `confirm`."""
+
+    code = "wrong_confirmation"

@@ -12,6 +12,7 @@ from helvetia.accounts.errors import (
     InvalidEmail,
     InvalidToken,
     LastOwner,
+    OwnsOrganizations,
     SessionEnded,
     TokenNotFound,
     TooManyOrganizations,
@@ -124,6 +125,25 @@ class AccountService:
             if not await store.delete_membership(tx, account_id, user_id):
                 raise AccountNotFound
             await self._audit(tx, account_id, actor, "member_removed", user_id=str(user_id))
+
+    async def delete_account(self, account_id: AccountId, *, actor: str) -> None:
+        """Nobody finds it any more; what it used stays on record. Ending what it has is the caller's affair.
+
+        Raises:
+            AccountNotFound, OwnsOrganizations, and a Conflict of the hooks while something runs or is owed
+        """
+        async with self._database.transaction() as tx:
+            account = await store.lock_account(tx, account_id)
+            await self._hooks.check_deletable(tx, account_id)
+            if account.kind is AccountKind.USER:
+                if await store.count_organizations_owned_alone(tx, account_id):
+                    raise OwnsOrganizations
+                wall = self._clock.wall()
+                await credential_store.revoke_sessions(tx, account_id, wall)
+                await credential_store.revoke_tokens(tx, account_id, wall)
+                await store.forget_user(tx, account_id)
+            await store.mark_deleted(tx, account_id, self._clock.now())
+            await self._audit(tx, account_id, actor, "account_deleted", kind=account.kind)
 
     async def find_account(self, account_id: AccountId) -> Account | None:
         async with self._database.transaction() as tx:

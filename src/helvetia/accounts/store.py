@@ -146,6 +146,36 @@ async def count_organizations_owned(tx: Transaction, user_id: AccountId) -> int:
     return int(row[0]) if row else 0
 
 
+async def count_organizations_owned_alone(tx: Transaction, user_id: AccountId) -> int:
+    """Organizations that would be left without an owner."""
+    cursor = await tx.execute(
+        "SELECT count(*) FROM memberships m JOIN accounts a USING (account_id)"
+        " WHERE m.user_id = %s AND m.role = 'OWNER' AND a.kind = 'organization' AND a.deleted_at IS NULL"
+        " AND NOT EXISTS (SELECT FROM memberships o WHERE o.account_id = m.account_id AND o.role = 'OWNER'"
+        " AND o.user_id <> m.user_id)",
+        (user_id,),
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def mark_deleted(tx: Transaction, account_id: AccountId, deleted_at: datetime) -> None:
+    """The row stays, so that its usage keeps its owner."""
+    await tx.execute(
+        "UPDATE accounts SET deleted_at = %s WHERE account_id = %s AND deleted_at IS NULL", (deleted_at, account_id)
+    )
+
+
+async def forget_user(tx: Transaction, user_id: AccountId) -> None:
+    """Their address is free again and stands nowhere any more; they are a member of nothing."""
+    await tx.execute(
+        "UPDATE users SET email = account_id || '@deleted.invalid', password_hash = NULL WHERE account_id = %s",
+        (user_id,),
+    )
+    await tx.execute("DELETE FROM memberships WHERE user_id = %s AND account_id <> user_id", (user_id,))
+    await tx.execute("UPDATE accounts SET name = 'deleted' WHERE account_id = %s", (user_id,))
+
+
 async def answer(tx: Transaction) -> None:
     """The smallest question: does the database answer?"""
     await tx.execute("SELECT 1 FROM installation LIMIT 1")

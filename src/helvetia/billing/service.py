@@ -1,6 +1,7 @@
 """The use cases of billing: become a customer, subscribe, see invoices, report one piece of usage."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 import structlog
@@ -32,6 +33,7 @@ from helvetia.billing.plan_change.preview_change import preview_change
 from helvetia.billing.settlement.model import PaymentOffer
 from helvetia.billing.settlement.offer_payment import offer_payment
 from helvetia.billing.settlement.store import find_offer
+from helvetia.billing.stop_selling import stop_selling
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.database.job_queue import JobQueue
@@ -186,6 +188,14 @@ class BillingService:
             NotSubscribed, NothingToResume, CancellationUnderWay, CheckoutBusy, NothingCharged
         """
         return await resume(self._parts, account_id, actor=actor)
+
+    def nothing_for_sale(self, account_id: AccountId) -> AbstractAsyncContextManager[bool]:
+        """While this holds nothing can be bought for the account; yields whether Stripe knows it.
+
+        Raises:
+            SubscriptionStillLive, CheckoutBusy, NothingCharged
+        """
+        return stop_selling(self._parts, account_id)
 
     async def get_subscription(self, account_id: AccountId) -> Subscription | None:
         """The account's subscription as Stripe has it now; None when it never had one."""

@@ -16,6 +16,8 @@ from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
 from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
+from helvetia.meter_reports.closing.account_hooks import ClosingHooks
+from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
@@ -40,7 +42,9 @@ class ServiceProvider(Provider):
     scope = Scope.APP
 
     accounts = provide(AccountService)
-    subscriptions = provide(SubscriptionService, provides=AnyOf[SubscriptionService, AccountHooks])
+    hooks = provide(ClosingHooks, provides=AccountHooks)
+    closing = provide(AccountClosingService)
+    subscriptions = provide(SubscriptionService)
     billing = provide(BillingService)
     payments = provide(PaymentService)
     admission = provide(PlanAdmission, provides=AnyOf[PlanAdmission, Admission])
