@@ -30,10 +30,10 @@ from helvetia.billing.plan_change.end_subscription import cancel_at_period_end, 
 from helvetia.billing.plan_change.measure_use import measure_use
 from helvetia.billing.plan_change.model import ChangeOutcome, PlanChangeRecord, PlanOffer, PlanPreview, offers
 from helvetia.billing.plan_change.preview_change import preview_change
+from helvetia.billing.plan_change.stop_selling import stop_selling
 from helvetia.billing.settlement.model import PaymentOffer
 from helvetia.billing.settlement.offer_payment import offer_payment
 from helvetia.billing.settlement.store import find_offer
-from helvetia.billing.stop_selling import stop_selling
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.database.job_queue import JobQueue
