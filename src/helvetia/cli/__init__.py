@@ -18,6 +18,7 @@ for command, module in (
     ("worker", "worker"),
     ("agent", "agent"),
     ("node-token", "node_token"),
+    ("lost-node", "lost_node"),
     ("sandbox", "sandbox"),
     ("migrate", "migrate"),
     ("setup-stripe", "setup_stripe"),

@@ -220,7 +220,8 @@ _ADVICE = {
     "engine": "start the Docker Engine, or correct DOCKER_HOST; running containers are not affected",
     "metering": "see docs/operator-runbook.md; stop nothing, the readings are kept",
     "gaps": "metering is broken there, not idle: look at the engine and the worker; nothing is guessed meanwhile",
-    "leaks": "remove what is nobody's by hand; what runs while held is stopped by the worker if it can be",
+    "leaks": "remove what is nobody's by hand; what runs while held is stopped by the worker if it can be; bring a lost"
+    " node back within 35 days, or let its usage go",
     "nodes": "look at `helvetia agent` there and at its clock; its readings wait on its disk",
     "stripe": "check STRIPE_SECRET_KEY and the network; metering and limits go on meanwhile",
     "prices": "run `helvetia setup-stripe`, or correct the STRIPE_PRICE_ID_… variables; nothing is reported until then",

@@ -46,7 +46,7 @@ class InvalidNodeName(Invalid):
 
 
 class NodeNotFound(NotFound):
-    """There is no node of this name with a token in force."""
+    """There is no such node, or it has no token in force."""
 
     code = "node_not_found"
 

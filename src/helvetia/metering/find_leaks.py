@@ -6,6 +6,7 @@ A figure is a lower bound: of a container that is nobody's the time is priced, n
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from helvetia.catalogue.prices import METERED_PRICES
@@ -18,6 +19,7 @@ from helvetia.metering.model import FindingCause, Leak, LeakKind
 
 SEEN_WITHIN = timedelta(minutes=15)
 PATIENCE = timedelta(minutes=2)
+REPORTABLE_FOR = timedelta(days=35)
 DAY_NS = 24 * NS_PER_HOUR
 _CENT_HUNDREDTH = Decimal("0.0001")
 
@@ -30,13 +32,18 @@ class LeakService:
         self._clock = clock
 
     async def find_leaks(self) -> Sequence[Leak]:
-        """Orphan containers, storage without owner, and what runs though it is held or not wished; dearest first."""
+        """Orphan containers, storage without owner, what runs though it is held or not wished, and lost nodes.
+
+        Dearest first. A lost node is told while what it used could still be reported, or until it comes back.
+        """
         now = self._clock.now()
         seen_ns = to_ns(now - SEEN_WITHIN)
         async with self._database.transaction() as tx:
             strays = await store_leaks.strays(tx, seen_ns=seen_ns)
             unwanted = await store_leaks.unwanted_runs(tx, seen_ns=seen_ns, patience=now - PATIENCE)
-        leaks = [*map(_stray, strays), *map(_unwanted, unwanted)]
+            lost = await store_leaks.lost_lives(tx, since_ns=to_ns(now - REPORTABLE_FOR), day_ns=DAY_NS)
+        nodes = [_lost(node, list(lives)) for node, lives in groupby(lost, key=lambda life: str(life["node"]))]
+        leaks = [*map(_stray, strays), *map(_unwanted, unwanted), *nodes]
         return sorted(leaks, key=lambda leak: (-leak.day_minor, leak.name))
 
     async def open_gaps(self) -> Mapping[FindingCause, tuple[int, datetime]]:
@@ -79,4 +86,20 @@ def _unwanted(row: Mapping[str, Any]) -> Leak:
         since_at=row["placed_at"] if is_held else row["updated_at"],
         day_minor=day_minor(UsageMetric.COMPUTE_HOURS, 1) + memory,
         detail=f"runs though held for {row['cause']}" if is_held else "runs though stopped or deleted",
+    )
+
+
+def _lost(node: str, lives: Sequence[Mapping[str, Any]]) -> Leak:
+    runs = [life for life in lives if life["kind"] == "run"]
+    priced = [(UsageMetric.COMPUTE_HOURS, len(runs))] + [
+        (UsageMetric.MEMORY_GB_HOURS if life["kind"] == "run" else UsageMetric.STORAGE_GB, int(life["held_bytes"] or 0))
+        for life in lives
+    ]
+    return Leak(
+        kind=LeakKind.NODE_LOST,
+        name=node,
+        service_id=ServiceId(lives[0]["service_id"]),
+        since_at=from_ns(min(life["starts_ns"] for life in lives)),
+        day_minor=sum((day_minor(metric, level) for metric, level in priced), Decimal(0)),
+        detail=f"{len(runs)} runs and {len(lives) - len(runs)} layers and volumes ended with their node unseen",
     )

@@ -37,6 +37,8 @@ class MeteringConfig:
     removals_max: int = 200
     reconnect_wait_max_s: float = 30.0
     readings_kept_days: int = 31 + 35
+    node_lost_after_s: float = 72 * 3600.0
+    node_patience_s: float = 900.0
 
     @property
     def sample_interval_ms(self) -> int:
@@ -70,6 +72,7 @@ class FindingCause(StrEnum):
     STORAGE_UNOWNED = "storage_unowned"
     PAUSED = "paused"
     SIZE_UNKNOWN = "size_unknown"
+    NODE_LOST = "node_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ class LeakKind(StrEnum):
     STORAGE_UNOWNED = "storage_unowned"
     RUNNING_WHILE_HELD = "running_while_held"
     RUNNING_UNWISHED = "running_unwished"
+    NODE_LOST = "node_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

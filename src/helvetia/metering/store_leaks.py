@@ -34,6 +34,27 @@ WHERE r.finished_ns IS NULL AND r.seen_ns >= %(seen_ns)s
 ORDER BY r.seen_ns DESC LIMIT %(limit)s
 """
 
+# What was given up with its node and did not come back, with its last level: what a day of it may be worth.
+_LOST = """
+SELECT r.node, 'run' AS kind, f.service_id, f.starts_ns, (
+    SELECT g.memory_bytes FROM container_readings g
+    WHERE g.account_id = r.account_id AND g.service_id = r.service_id AND g.incarnation = r.incarnation
+      AND g.sampled_ns <= r.seen_ns AND g.sampled_ns > r.seen_ns - %(day_ns)s
+    ORDER BY g.sampled_ns DESC LIMIT 1) AS held_bytes
+FROM metering_findings f JOIN container_runs r USING (account_id, service_id, incarnation)
+WHERE f.kind = 'gap' AND f.cause = 'node_lost' AND f.ends_ns >= %(since_ns)s
+UNION ALL
+SELECT h.node, h.kind, f.service_id, f.starts_ns, (
+    SELECT g.size_bytes FROM storage_readings g
+    WHERE g.account_id = h.account_id AND g.service_id = h.service_id AND g.holder = h.holder
+      AND g.sampled_ns <= h.seen_ns AND g.sampled_ns > h.seen_ns - %(day_ns)s
+    ORDER BY g.sampled_ns DESC LIMIT 1)
+FROM metering_findings f JOIN storage_holders h
+    ON h.account_id = f.account_id AND h.service_id = f.service_id AND h.holder = f.incarnation
+WHERE f.kind = 'gap' AND f.cause = 'node_lost' AND f.ends_ns >= %(since_ns)s
+ORDER BY node, starts_ns
+"""
+
 _OPEN_GAPS = """
 SELECT cause, count(*) AS count, min(starts_ns) AS starts_ns FROM metering_findings
 WHERE kind = 'gap' AND ends_ns >= %s GROUP BY cause ORDER BY cause
@@ -51,6 +72,13 @@ async def unwanted_runs(tx: Transaction, *, seen_ns: int, patience: Any) -> Sequ
     """Containers that run although their service was held, stopped or deleted before `patience`."""
     async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_UNWANTED, {"seen_ns": seen_ns, "patience": patience, "limit": SHOWN_MAX})
+        return await cursor.fetchall()
+
+
+async def lost_lives(tx: Transaction, *, since_ns: int, day_ns: int) -> Sequence[dict[str, Any]]:
+    """Runs, layers and volumes that ended with their node since an instant."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_LOST, {"since_ns": since_ns, "day_ns": day_ns})
         return await cursor.fetchall()
 
 

@@ -92,6 +92,27 @@ async def unfinished_runs(tx: Transaction, node: str, *, seen_before_ns: int) ->
     return await _fetch_runs(tx, "node = %s AND finished_ns IS NULL AND seen_ns < %s", (node, seen_before_ns))
 
 
+async def lock_unfinished_runs(tx: Transaction, node: str) -> list[Run]:
+    """Runs of a node that go on as far as we know, locked until the transaction ends."""
+    return await _fetch_runs(
+        tx,
+        "node = %s AND finished_ns IS NULL ORDER BY account_id, service_id, incarnation FOR NO KEY UPDATE",
+        (node,),
+    )
+
+
+async def drop_lost_gaps(tx: Transaction, revived: Collection[Run]) -> None:
+    """Forget that these runs were given up with their node: they are there, and what is missing is told by itself."""
+    if revived:
+        await tx.execute(
+            """DELETE FROM metering_findings f USING unnest(%s::uuid[], %s::uuid[], %s::text[])
+                   AS n (account_id, service_id, incarnation)
+               WHERE f.account_id = n.account_id AND f.service_id = n.service_id AND f.incarnation = n.incarnation
+                 AND f.kind = 'gap' AND f.cause = 'node_lost'""",
+            [[getattr(run, name) for run in revived] for name in ("account_id", "service_id", "incarnation")],
+        )
+
+
 async def lock_open_runs(tx: Transaction, account_id: AccountId) -> list[Run]:
     """Runs of an account that are not counted for good, locked until the transaction ends."""
     return await _fetch_runs(

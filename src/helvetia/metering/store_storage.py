@@ -12,14 +12,23 @@ from helvetia.metering.model import Life
 _LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns"
 
 # A holder that had gone and is there again was away in between: a size of 0 just after it went ends the former hold.
+# One that was only presumed gone, with its node, was there all along: its last size is held on to the next.
 _MARK_AWAY = """
 INSERT INTO storage_readings (account_id, service_id, holder, sampled_ns, size_bytes, recorded_at)
 SELECT h.account_id, h.service_id, h.holder, h.gone_ns + 1, 0, %(recorded_at)s
 FROM storage_holders h
 JOIN unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(sampled)s::bigint[])
     AS n (account_id, service_id, holder, sampled_ns) USING (account_id, service_id, holder)
-WHERE h.gone_ns < n.sampled_ns
+WHERE h.gone_ns < n.sampled_ns AND NOT h.presumed_gone
 ON CONFLICT DO NOTHING
+"""
+
+_DROP_LOST_GAPS = """
+DELETE FROM metering_findings f USING storage_holders h
+JOIN unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(sampled)s::bigint[])
+    AS n (account_id, service_id, holder, sampled_ns) USING (account_id, service_id, holder)
+WHERE h.presumed_gone AND h.gone_ns < n.sampled_ns AND f.account_id = h.account_id AND f.service_id = h.service_id
+  AND f.incarnation = h.holder AND f.kind = 'gap' AND f.cause = 'node_lost'
 """
 
 _SAVE_HOLDERS = f"""
@@ -32,6 +41,7 @@ ON CONFLICT (account_id, service_id, holder) DO UPDATE SET
     final_until_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns
         THEN least(h.final_until_ns, h.gone_ns - mod(h.gone_ns, {NS_PER_HOUR})) ELSE h.final_until_ns END,
     closed_at = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.closed_at END,
+    presumed_gone = h.presumed_gone AND h.gone_ns >= EXCLUDED.seen_ns,
     gone_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.gone_ns END
 """
 
@@ -94,7 +104,7 @@ async def save_sizes(
         "sampled": [size.sampled_ns for _, size in ordered],
         "sizes": [size.size_bytes for _, size in ordered],
     }
-    statements = [_LOCK_NODE_HOLDERS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES]
+    statements = [_LOCK_NODE_HOLDERS, _DROP_LOST_GAPS, _MARK_AWAY, _SAVE_HOLDERS, _INSERT_SIZES]
     if any(size.size_bytes is None for _, size in ordered):
         statements.append(_SAVE_UNKNOWN)
     if is_whole:

@@ -21,6 +21,7 @@ from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
+from helvetia.metering.nodes.lose_nodes import LostNodeService
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.retention.service import RetentionService
 from helvetia.metering.service import MeteringService, UsageTrackingService
@@ -52,6 +53,7 @@ class ServiceProvider(Provider):
     usage_tracking = provide(UsageTrackingService)
     nodes = provide(NodeService)
     leaks = provide(LeakService)
+    lost_nodes = provide(LostNodeService)
     retention = provide(RetentionService)
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)

@@ -8,6 +8,7 @@ from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.nodes.lose_nodes import LostNodeService
 from helvetia.metering.retention.service import RetentionService
 from helvetia.metering.service import MeteringService
 from helvetia.notifications.service import NotificationService
@@ -40,6 +41,7 @@ class Rhythm:
     news_s: float = 60.0
     notify_s: float = 5.0
     partitions_s: float = 3600.0
+    lost_nodes_s: float = 600.0
     retention_s: float = 6 * 3600.0
 
 
@@ -59,6 +61,7 @@ class Schedule:
         enforcement: EnforcementService,
         notifications: NotificationService,
         retention: RetentionService,
+        lost_nodes: LostNodeService,
     ) -> None:
         def tick(name: str, every_s: float, run: JobFunction, *, deadline_s: float = 60.0) -> Tick:
             return Tick(name=name, every_s=every_s, deadline_s=deadline_s, run=run)
@@ -66,6 +69,7 @@ class Schedule:
         self.ticks: Sequence[Tick] = (
             tick("metering.keep_partitions", rhythm.partitions_s, retention.keep_partitions, deadline_s=600),
             tick("metering.drop_readings", rhythm.retention_s, retention.drop_readings, deadline_s=600),
+            tick("metering.lose_silent_nodes", rhythm.lost_nodes_s, lost_nodes.lose_silent_nodes),
             tick("containers.reconcile", rhythm.reconcile_s, reconciler.reconcile_if_changed, deadline_s=120),
             tick("metering.sweep", rhythm.sweep_s, metering.sweep),
             tick("metering.sample", rhythm.sample_s, metering.sample, deadline_s=max(5.0, rhythm.sample_s)),

@@ -51,6 +51,7 @@ class LookRecorder:
                     findings.append(unseen_finish(run, looked_ns, detail))
             present = {record.container_id: trace.runs.get(record.incarnation or "") for record in records}
             await self._save(tx, changed, _pair(counters, present))
+            await store_runs.drop_lost_gaps(tx, _revived(known, changed))
             await store_runs.save_findings(tx, findings, recorded_at=self._clock.now())
         for finding in findings:
             if finding.account_id == NOBODY:
@@ -106,6 +107,11 @@ def _pair(counters: Sequence[ContainerCounters], present: dict[str, Run | None])
     """Counters with the run that they belong to; those of nobody's container are dropped."""
     pairs = ((present.get(one.container_id), one) for one in counters)
     return [(run, one) for run, one in pairs if run is not None]
+
+
+def _revived(known: Sequence[Run], changed: dict[str, Run]) -> list[Run]:
+    """Runs that were given up and have been seen again."""
+    return [run for run in known if run.vanished and not changed.get(run.incarnation, run).vanished]
 
 
 def _seen_at(run: Run, seen_ns: int) -> Run:

@@ -80,6 +80,16 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run, layer or volume that ends where it was last seen, because its node is lost."""
+
+    account_id: AccountId
+    service_id: ServiceId
+    incarnation: str
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What the ledger knows of things that a batch names: services, and the nodes of containers and holders."""
 

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
-from helvetia.metering.nodes.model import Known, Node
+from helvetia.metering.nodes.model import Ended, Known, Node
 
 _NODE = "node, created_at, revoked_at, seen_at, clock_ahead_ms"
 
@@ -65,3 +65,41 @@ async def complete_containers(tx: Transaction, node: str, container_ids: Collect
         (node, list(container_ids)),
     )
     return [container_id for (container_id,) in await cursor.fetchall()]
+
+
+async def silent_nodes(tx: Transaction, *, seen_before_ns: int) -> Sequence[str]:
+    """Nodes of which something goes on as far as we know, and nothing at all was seen since."""
+    cursor = await tx.execute(
+        """SELECT node FROM (
+               SELECT node, seen_ns FROM container_runs WHERE finished_ns IS NULL
+               UNION ALL SELECT node, seen_ns FROM storage_holders WHERE gone_ns IS NULL
+           ) AS life GROUP BY node HAVING max(seen_ns) < %s ORDER BY node""",
+        (seen_before_ns,),
+    )
+    return [node for (node,) in await cursor.fetchall()]
+
+
+async def has_lives(tx: Transaction, node: str) -> bool:
+    """Whether anything was ever seen at a node."""
+    cursor = await tx.execute(
+        """SELECT FROM container_runs WHERE node = %(node)s
+           UNION ALL SELECT FROM storage_holders WHERE node = %(node)s LIMIT 1""",
+        {"node": node},
+    )
+    return await cursor.fetchone() is not None
+
+
+async def presume_gone(tx: Transaction, node: str) -> Sequence[Ended]:
+    """Every layer and volume of a node ends where it was last seen, until it is seen again."""
+    await tx.execute(
+        """SELECT FROM storage_holders WHERE node = %s AND gone_ns IS NULL
+           ORDER BY account_id, service_id, holder FOR NO KEY UPDATE""",
+        (node,),
+    )
+    async with tx.cursor(row_factory=class_row(Ended)) as cursor:
+        await cursor.execute(
+            """UPDATE storage_holders SET gone_ns = seen_ns, presumed_gone = true WHERE node = %s AND gone_ns IS NULL
+               RETURNING account_id, service_id, holder AS incarnation, seen_ns""",
+            (node,),
+        )
+        return await cursor.fetchall()
