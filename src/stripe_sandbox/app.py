@@ -26,6 +26,7 @@ from stripe_sandbox.delivery import Deliverer
 from stripe_sandbox.documents import Call, Doc, random_text
 from stripe_sandbox.driver import Driver
 from stripe_sandbox.objects import account as accounts
+from stripe_sandbox.objects import meter_event_v2
 from stripe_sandbox.objects.registry import all_kinds, build_router
 from stripe_sandbox.pages.site import Site
 from stripe_sandbox.store import Store
@@ -114,7 +115,10 @@ class Server:
         return _respond(answer, key)
 
     def _account(self, request: Request) -> str:
-        secret_key = read_key(request.headers.get("authorization"))
+        authorization = request.headers.get("authorization")
+        if request.scope["path"] == meter_event_v2.STREAM:
+            return meter_event_v2.account_of(self._store, (authorization or "").partition(" ")[2])
+        secret_key = read_key(authorization)
         known = self._accounts.get(secret_key)
         if known is None:
             with self._store.transaction():

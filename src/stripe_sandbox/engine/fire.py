@@ -55,6 +55,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "collect": _collect,
     "expire": _expire,
     "expire_checkout": _expire_checkout,
+    meter_errors.NO_METER_TIMER: meter_errors.report_no_meter,
     meter_errors.TIMER: meter_errors.report,
     pausing.TIMER: pausing.resume,
     pending.TIMER: pending.expire,

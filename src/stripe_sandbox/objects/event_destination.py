@@ -9,16 +9,26 @@ from __future__ import annotations
 from stripe_sandbox import thin
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Kind, public, random_text
-from stripe_sandbox.store import Page
-from stripe_sandbox.wire.paging import page_size
+from stripe_sandbox.wire.paging import json_field
 from stripe_sandbox.wire.routing import Endpoint
-from stripe_sandbox.wire.schema import Array, Choice, Hash, Integer, Metadata, Text, Type, merge_metadata, table
+from stripe_sandbox.wire.schema import Array, Choice, Hash, Metadata, Text, Type, merge_metadata
+from stripe_sandbox.wire.v2 import Instant, answer_page, list_table_v2, table_v2
 
 _URL = "/v2/core/event_destinations"
+_EVENTS = "/v2/core/events"
+_OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_MAX_TYPES = 20
+_EVENT_LIST = list_table_v2(
+    {
+        "created": Hash(fields=dict.fromkeys(_OPERATORS, Instant())),
+        "object_id": Text(),
+        "types": Array(Text(), _MAX_TYPES),
+    }
+)
 _INCLUDE = Array(Choice(words=("webhook_endpoint.signing_secret", "webhook_endpoint.url")))
 _HOOK = Hash(fields={"url": Text(pattern=r"https?://[^\s]+", code="url_invalid")}, required=("url",))
 _NAMED: dict[str, Type] = {"description": Text(), "enabled_events": Array(Text(max_length=100), 300), "name": Text()}
-CREATE = table(
+CREATE = table_v2(
     {
         **_NAMED,
         "event_payload": Choice(words=("thin",)),
@@ -30,7 +40,7 @@ CREATE = table(
     },
     ("name", "type", "event_payload", "enabled_events", "webhook_endpoint"),
 )
-UPDATE = table({**_NAMED, "include": _INCLUDE, "metadata": Metadata(), "webhook_endpoint": _HOOK})
+UPDATE = table_v2({**_NAMED, "include": _INCLUDE, "metadata": Metadata(), "webhook_endpoint": _HOOK})
 
 
 def _show(_ctx: Context, destination: Doc) -> Doc:
@@ -106,27 +116,39 @@ def _get_event(call: Call) -> Doc:
     return call.ctx.shown(call.ctx.get(thin.EVENT, call.ids[0]))
 
 
-def _newest(call: Call, kind: str) -> Doc:
-    found = call.ctx.select(Page(kind=kind, limit=page_size(call.params)))
-    return {"data": [call.ctx.shown(doc) for doc in found], "next_page_url": None, "previous_page_url": None}
-
-
 def _list(call: Call) -> Doc:
-    return _newest(call, thin.DESTINATION)
+    return answer_page(call, thin.DESTINATION, _URL)
 
 
 def _list_events(call: Call) -> Doc:
-    return _newest(call, thin.EVENT)
+    sent = call.params
+    where: list[tuple[str, object]] = []
+    if "object_id" in sent:
+        where.append((f"{json_field('related_object.id')}=?", sent["object_id"]))
+    if "types" in sent:
+        names = "\x1f" + "\x1f".join(sent["types"]) + "\x1f"
+        where.append((f"instr(?, char(31) || {json_field('type')} || char(31)) > 0", names))
+    for operator, bound in (sent.get("created") or {}).items():
+        where.append((f"created {_OPERATORS[operator]} ?", bound))
+    return answer_page(call, thin.EVENT, _EVENTS, tuple(where))
+
+
+def _ping(call: Call) -> Doc:
+    """Stripe: a ping is a thin event about the destination itself, sent to it alone."""
+    destination = call.ctx.get(thin.DESTINATION, call.ids[0])
+    related = {"id": destination["id"], "type": thin.DESTINATION, "url": f"{_URL}/{destination['id']}"}
+    return call.ctx.shown(thin.record(call.ctx, "v2.core.event_destination.ping", related, None, to=destination))
 
 
 ENDPOINTS = (
     Endpoint("POST", _URL, CREATE, _create),
-    Endpoint("GET", _URL, table({"include": _INCLUDE, "limit": Integer()}), _list),
-    Endpoint("GET", f"{_URL}/*", table({"include": _INCLUDE}), _get),
+    Endpoint("GET", _URL, list_table_v2({"include": _INCLUDE}), _list),
+    Endpoint("GET", f"{_URL}/*", table_v2({"include": _INCLUDE}), _get),
     Endpoint("POST", f"{_URL}/*", UPDATE, _update),
-    Endpoint("DELETE", f"{_URL}/*", table(), _delete),
-    Endpoint("POST", f"{_URL}/*/enable", table(), _enable),
-    Endpoint("POST", f"{_URL}/*/disable", table(), _disable),
-    Endpoint("GET", "/v2/core/events", table({"limit": Integer(), "object_id": Text()}), _list_events),
-    Endpoint("GET", "/v2/core/events/*", table(), _get_event),
+    Endpoint("DELETE", f"{_URL}/*", table_v2(), _delete),
+    Endpoint("POST", f"{_URL}/*/enable", table_v2(), _enable),
+    Endpoint("POST", f"{_URL}/*/disable", table_v2(), _disable),
+    Endpoint("POST", f"{_URL}/*/ping", table_v2(), _ping),
+    Endpoint("GET", _EVENTS, _EVENT_LIST, _list_events),
+    Endpoint("GET", f"{_EVENTS}/*", table_v2(), _get_event),
 )

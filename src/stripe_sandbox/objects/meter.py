@@ -10,8 +10,7 @@ import hashlib
 from decimal import Decimal
 
 from stripe_sandbox.documents import Call, Doc, Kind, new_id
-from stripe_sandbox.engine import usage
-from stripe_sandbox.store import Page
+from stripe_sandbox.engine import ingest, usage
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field, slice_list
 from stripe_sandbox.wire.routing import Endpoint
@@ -46,19 +45,12 @@ SUMMARIES = list_table(
 _LISTING = Listing(kind="billing.meter", url="/v1/billing/meters", equals={"status": json_field("status")})
 
 
-def active_meter(call: Call, event_name: str) -> Doc | None:
-    """Return the active meter that listens to an event name."""
-    page = Page(
-        kind="billing.meter",
-        conditions=(f"{json_field('event_name')}=?", f"{json_field('status')}='active'"),
-        arguments=(event_name,),
-        limit=1,
-    )
-    return next(iter(call.ctx.select(page)), None)
+def _is_active(meter: Doc | None) -> bool:
+    return meter is not None and meter["status"] == "active"
 
 
 def _refuse_second(call: Call, event_name: str) -> None:
-    if active_meter(call, event_name):
+    if _is_active(ingest.meter_of(call.ctx, event_name)):
         message = f"An active meter already exists for event name {event_name}."
         raise BadRequest(message, code="resource_already_exists", param="event_name")
 

@@ -73,6 +73,13 @@ class Unauthorized(StripeError):
     status = 401
 
 
+class SessionExpired(StripeError):
+    """The token of a stream is older than its session lives."""
+
+    status = 401
+    type = "temporary_session_expired"
+
+
 class CardDeclined(StripeError):
     """The card was refused by its (simulated) bank."""
 

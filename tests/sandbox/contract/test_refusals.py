@@ -9,6 +9,7 @@ import pytest
 from sandbox.contract.routes import OWN
 from sandbox.contract.samples import misfits, required
 from sandbox.inside import Answered, Inside
+from stripe_sandbox.objects.meter_event_v2 import STREAM
 from stripe_sandbox.objects.registry import build_router
 from stripe_sandbox.wire.routing import Endpoint
 
@@ -23,6 +24,14 @@ OTHER_THAN_404 = {
 
 def path_of(endpoint: Endpoint) -> str:
     return endpoint.path.replace("*", NO_ID)
+
+
+async def inside_of(endpoint: Endpoint) -> Inside:
+    """A fresh server, with the credentials this endpoint takes."""
+    inside = Inside()
+    if endpoint.path == STREAM:
+        inside.key = (await inside.ask("POST", "/v2/billing/meter_event_session")).body["authentication_token"]
+    return inside
 
 
 def is_v2(endpoint: Endpoint) -> bool:
@@ -48,7 +57,7 @@ def assert_refused(answer: Answered, endpoint: Endpoint, **expected: Any) -> Non
 
 @EVERY_ENDPOINT
 async def test_unknown_parameter_is_refused_by_its_name(endpoint: Endpoint) -> None:
-    answer = await Inside().ask(endpoint.method, path_of(endpoint), {"nonsense": "1"})
+    answer = await (await inside_of(endpoint)).ask(endpoint.method, path_of(endpoint), {"nonsense": "1"})
     assert answer.status == 400
     message = "Received unknown parameter: nonsense"
     assert_refused(answer, endpoint, code="parameter_unknown", param="nonsense", message=message)
@@ -58,7 +67,7 @@ async def test_unknown_parameter_is_refused_by_its_name(endpoint: Endpoint) -> N
 async def test_missing_parameter_is_refused_by_its_name(endpoint: Endpoint) -> None:
     if not endpoint.params.required:
         return
-    answer = await Inside().ask(endpoint.method, path_of(endpoint))
+    answer = await (await inside_of(endpoint)).ask(endpoint.method, path_of(endpoint))
     name = endpoint.params.required[0]
     assert answer.status == 400
     assert_refused(answer, endpoint, code="parameter_missing", param=name, message=f"Missing required param: {name}.")
@@ -66,7 +75,7 @@ async def test_missing_parameter_is_refused_by_its_name(endpoint: Endpoint) -> N
 
 @EVERY_ENDPOINT
 async def test_wrong_type_or_word_is_refused_by_its_name(endpoint: Endpoint) -> None:
-    inside = Inside()
+    inside = await inside_of(endpoint)
     for misfit in misfits(endpoint.params):
         form: Any = misfit.form
         if is_v2(endpoint) and endpoint.method == "POST":
@@ -95,7 +104,9 @@ async def test_id_that_names_nothing_is_a_404(endpoint: Endpoint) -> None:
     if "*" not in endpoint.path:
         return
     form: Any = required(endpoint.params)
-    answer = await Inside().ask(endpoint.method, path_of(endpoint), nested(form) if is_v2(endpoint) else form)
+    answer = await (await inside_of(endpoint)).ask(
+        endpoint.method, path_of(endpoint), nested(form) if is_v2(endpoint) else form
+    )
     if f"{endpoint.method} {endpoint.path}" in OTHER_THAN_404:
         assert answer.status == 400
         return
