@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, new_id
-from stripe_sandbox.engine import invoice_items
+from stripe_sandbox.engine import discounts, invoice_items, reckon, taxes
+from stripe_sandbox.engine.changes.prorate import DEBITS
 
 _ZERO_AT_FIRST = (
     "amount_due",
@@ -74,15 +75,28 @@ def new_draft(ctx: Context, subscription: Doc, plan: Plan) -> Doc:
     own = {
         "collection_method": subscription["collection_method"],
         "currency": subscription["currency"],
+        "default_tax_rates": list(subscription["default_tax_rates"]),
+        "discounts": discounts.running(ctx, subscription["discounts"], plan.created_at),
         "parent": _parent(subscription),
+        "automatic_tax": taxes.automatic(enabled=subscription["automatic_tax"]["enabled"], customer=customer),
     }
-    return _store(ctx, customer, plan, own)
+    invoice = _store(ctx, customer, plan, own)
+    discounts.use_up(ctx, subscription, invoice)
+    return invoice
 
 
 def manual_draft(ctx: Context, customer: Doc, plan: Plan, chosen: Doc, subscription: Doc | None) -> Doc:
     """Store a draft invoice that somebody asked for, with or without a subscription."""
-    parent = _parent(subscription) if subscription else None
-    return _store(ctx, customer, plan, chosen | {"parent": parent})
+    inherited: Doc = {"parent": None}
+    if subscription:
+        ids = discounts.running(ctx, subscription["discounts"], plan.created_at)
+        rates = list(subscription["default_tax_rates"])
+        inherited = {"parent": _parent(subscription), "discounts": ids, "default_tax_rates": rates}
+    invoice = _store(ctx, customer, plan, inherited | chosen)
+    if subscription:
+        discounts.use_up(ctx, subscription, invoice)
+        ctx.write(subscription)
+    return invoice
 
 
 def _store(ctx: Context, customer: Doc, plan: Plan, own: Doc) -> Doc:
@@ -106,12 +120,35 @@ def _parent(subscription: Doc) -> Doc:
     }
 
 
-def total_up(_ctx: Context, invoice: Doc) -> None:
-    """Set the sums of a draft from its lines. Stripe: on drafts amount_due mirrors the total."""
-    total = sum(line["amount"] for line in invoice["_lines"])
-    for name in ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"):
-        invoice[name] = total
-    invoice["amount_due"] = invoice["amount_remaining"] = max(total, 0)
+def total_up(ctx: Context, invoice: Doc) -> None:
+    """Set discounts, taxes and sums of a draft from its lines. Stripe: on drafts amount_due mirrors the total."""
+    currency, at_s = invoice["currency"], invoice["created"]
+    whole = discounts.offs(ctx, invoice["discounts"], currency, at_s)
+    lines = reckon.discount(
+        invoice["_lines"], lambda line: discounts.offs(ctx, line["discounts"], currency, at_s), whole
+    )
+    lines = [reckon.tax(line, taxes.of_line(ctx, invoice, line)) for line in lines]
+    invoice |= reckon.totals(lines) | {"_lines": lines}
+    taken = reckon.sum_discounts(lines, [off.id for off in whole])
+    invoice["total_discount_amounts"], invoice["total_pretax_credit_amounts"] = taken, reckon.pretax(taken)
+    invoice["amount_due"] = invoice["amount_remaining"] = max(invoice["total"], 0)
+    for line in lines:
+        if any(one["amount"] for one in line["discount_amounts"]):
+            _note_net(ctx, line)
+
+
+def _note_net(ctx: Context, line: Doc) -> None:
+    """Let what was debited for an item be what it cost with its discounts: credits are measured by it."""
+    details = (line["parent"] or {}).get("subscription_item_details") or {}
+    item = ctx.find("subscription_item", details["subscription_item"]) if details else None
+    if item is not None and DEBITS in item:
+        ctx.write(item | {DEBITS: with_nets(item[DEBITS], [line])})
+
+
+def with_nets(notes: list[Doc], lines: list[Doc]) -> list[Doc]:
+    """Return notes of debits with what their lines cost with discounts."""
+    nets = {line["id"]: reckon.net(line) for line in lines}
+    return [note | {"amount": nets.get(note["source"], note["amount"])} for note in notes]
 
 
 def subscription_id(invoice: Doc) -> str | None:

@@ -40,6 +40,7 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
     timers.disarm(ctx, invoice_id, "finalize")
     if invoice["billing_reason"] in _REREAD:
         _reread_usage(ctx, invoice)
+    _settle_place(invoice)
     now_s = ctx.now(invoice["test_clock"])
     invoice["automatically_finalizes_at"] = None
     invoice["status"] = "open"
@@ -57,6 +58,14 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
     if invoice["amount_due"] == 0:
         settle.paid_without_charge(ctx, invoice)
     return invoice
+
+
+def _settle_place(invoice: Doc) -> None:
+    """Stripe: an invoice whose customer cannot be placed is finalized without automatic tax, and says so."""
+    tax = invoice["automatic_tax"]
+    if tax["enabled"] and tax["status"] == "requires_location_inputs":
+        reason = "finalization_requires_location_inputs"
+        invoice["automatic_tax"] = tax | {"enabled": False, "disabled_reason": reason, "liability": None}
 
 
 def _reread_usage(ctx: Context, invoice: Doc) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.engine import meter_errors, pausing, renew, resumption, schedules, settle, timers, trials
+from stripe_sandbox.engine import discounts, meter_errors, pausing, renew, resumption, schedules, settle, timers, trials
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
@@ -54,6 +54,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "boundary": renew.cross_boundary,
     "collect": _collect,
     "expire": _expire,
+    discounts.TIMER: discounts.end,
     "expire_checkout": _expire_checkout,
     meter_errors.NO_METER_TIMER: meter_errors.report_no_meter,
     meter_errors.TIMER: meter_errors.report,

@@ -6,7 +6,7 @@ first and, of one instant, credits before debits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from stripe_sandbox.context import Context
@@ -33,6 +33,9 @@ class Charge:
     proration: bool = False
     credited: Doc | None = None
     unit_amount_decimal: str | None = None
+    discountable: bool = True
+    discount_amounts: list[Doc] = field(default_factory=list)
+    tax_rates: list[str] | None = None
 
 
 def new_invoice_item(customer: Doc, charge: Charge, at_s: int) -> Doc:
@@ -46,7 +49,7 @@ def new_invoice_item(customer: Doc, charge: Charge, at_s: int) -> Doc:
         "customer_account": None,
         "date": at_s,
         "description": charge.description,
-        "discountable": not charge.proration,
+        "discountable": charge.discountable and not charge.proration,
         "discounts": [],
         "frozen_fields": None,
         "invoice": None,
@@ -58,12 +61,24 @@ def new_invoice_item(customer: Doc, charge: Charge, at_s: int) -> Doc:
         "period": {"start": charge.period[0], "end": charge.period[1]},
         "pricing": _pricing(charge),
         "proration": charge.proration,
-        "proration_details": {"credited_items": charge.credited, "discount_amounts": []} if charge.proration else None,
+        "proration_details": _proration(charge),
         "quantity": truncate(charge.quantity),
         "quantity_decimal": plain(charge.quantity),
-        "tax_rates": [],
+        "tax_rates": _rates(charge),
         "test_clock": customer["test_clock"],
     }
+
+
+def _proration(charge: Charge) -> Doc | None:
+    if not charge.proration:
+        return None
+    return {"credited_items": charge.credited, "discount_amounts": charge.discount_amounts}
+
+
+def _rates(charge: Charge) -> list[str]:
+    if charge.tax_rates is not None:
+        return charge.tax_rates
+    return list(charge.item["tax_rates"]) if charge.item else []
 
 
 def _parent(charge: Charge) -> Doc | None:
@@ -139,6 +154,7 @@ def _line(item: Doc, invoice_id: str) -> Doc:
         "subscription": subscription_of(item),
         "subtotal": item["amount"],
         "taxes": [],
+        "_tax_rates": list(item["tax_rates"]),
     }
 
 

@@ -73,7 +73,7 @@ def _line(ctx: Context, item: Doc, price: Doc, quantity: Decimal, period: tuple[
         "currency": price["currency"],
         "discount_amounts": [],
         "discountable": True,
-        "discounts": [],
+        "discounts": list(item["discounts"]),
         "invoice": None,
         "livemode": False,
         "metadata": dict(item["metadata"]),
@@ -97,5 +97,6 @@ def _line(ctx: Context, item: Doc, price: Doc, quantity: Decimal, period: tuple[
         },
         "subscription": item["subscription"],
         "taxes": [],
+        "_tax_rates": list(item["tax_rates"]),
     }
     return requantify(line, quantity, describe(ctx, price, quantity))

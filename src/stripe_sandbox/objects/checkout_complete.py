@@ -7,15 +7,15 @@ session completes, so a second submit of the same page finds it complete and cha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc
-from stripe_sandbox.engine import timers
+from stripe_sandbox.engine import discounts, timers
 from stripe_sandbox.engine.cards import CARDS
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.confirm import Confirmation, complete_setup, confirm_payment
-from stripe_sandbox.objects import checkout_session, customer, desk, payment_method, subscription_create
+from stripe_sandbox.objects import checkout_session, checkout_sums, customer, desk, payment_method, subscription_create
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.forms import Raw
 
@@ -56,6 +56,7 @@ def complete(ctx: Context, session: Doc, buyer: Buyer) -> Doc:
         raise BadRequest("This checkout session is not open any more.")
     if session["customer"] is None and session["customer_creation"] == "always":
         session["customer"] = _new_customer(ctx, buyer)
+    _note_country(ctx, session)
     _SELL[session["mode"]](ctx, session, buyer)
     owner = ctx.get("customer", session["customer"]) if session["customer"] else {}
     details = checkout_session.details_of(owner)
@@ -67,6 +68,14 @@ def complete(ctx: Context, session: Doc, buyer: Buyer) -> Doc:
     }
     timers.disarm(ctx, session["id"], checkout_session.EXPIRY_TIMER)
     return ctx.add(session, "checkout.session.completed")
+
+
+def _note_country(ctx: Context, session: Doc) -> None:
+    """Keep the country the buyer was taxed by as the customer's."""
+    if session.get("_country") and session["customer"]:
+        owner = ctx.get("customer", session["customer"])
+        address = dict.fromkeys(customer.ADDRESS_FIELDS) | (owner["address"] or {})
+        ctx.update(owner | {"address": address | {"country": session["_country"]}}, "customer.updated")
 
 
 def attach_entered(ctx: Context, card: EnteredCard, customer_id: str, *, email: str | None = None) -> str:
@@ -101,7 +110,8 @@ def _subscribe(ctx: Context, session: Doc, buyer: Buyer) -> None:
     """Create the subscription and charge its first invoice to the card that was entered."""
     method = attach_entered(ctx, buyer.card, session["customer"], email=buyer.email) if buyer.card else None
     items = [
-        {"price": line["price"]["id"]} | ({} if line["quantity"] is None else {"quantity": line["quantity"]})
+        {"price": line["price"]["id"], "tax_rates": line["_tax_rates"]}
+        | ({} if line["quantity"] is None else {"quantity": line["quantity"]})
         for line in session["_lines"]
     ]
     params = {
@@ -109,6 +119,9 @@ def _subscribe(ctx: Context, session: Doc, buyer: Buyer) -> None:
         "customer": session["customer"],
         "items": items,
         "payment_behavior": "default_incomplete",
+        "automatic_tax": {"enabled": session["automatic_tax"]["enabled"]},
+        "discounts": chosen_discounts(session),
+        "_checkout_session": session["id"],
         **({"default_payment_method": method} if method else {}),
     }
     created = subscription_create.create(Call(ctx=ctx, ids=(), params=params))
@@ -122,8 +135,15 @@ def _subscribe(ctx: Context, session: Doc, buyer: Buyer) -> None:
         raise refusal
 
 
+def chosen_discounts(session: Doc) -> list[Doc]:
+    """Return a session's discounts as whoever redeems them sends them."""
+    return [{name: value for name, value in one.items() if value} for one in session["discounts"]]
+
+
 def _pay_once(ctx: Context, session: Doc, buyer: Buyer) -> None:
     """Pay one-time prices by a payment intent; the card stays unattached, as Stripe leaves it."""
+    holder = replace(checkout_sums.holder_of(ctx, session), checkout_session=session["id"])
+    discounts.redeem_all(ctx, chosen_discounts(session), holder, [], "discounts")
     if buyer.card is None or not session["amount_total"]:
         return
     wanted = {"amount": str(session["amount_total"]), "currency": session["currency"]}

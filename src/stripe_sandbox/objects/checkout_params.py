@@ -6,6 +6,7 @@ from stripe_sandbox.clock import DAY_S, HOUR_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, Params
 from stripe_sandbox.objects import subscription_params
+from stripe_sandbox.objects.tax_rate import RATES
 from stripe_sandbox.wire.errors import BadRequest, missing_param, not_simulated
 from stripe_sandbox.wire.schema import (
     Array,
@@ -34,6 +35,7 @@ _OFF = Hash(fields={"enabled": NotSimulated(("false",)), "liability": NotSimulat
 _OF_SUBSCRIPTION = (
     "billing_cycle_anchor",
     "billing_mode",
+    "default_tax_rates",
     "description",
     "proration_behavior",
     "trial_end",
@@ -47,7 +49,6 @@ _SUBSCRIPTION_DATA = Hash(
             (
                 "application_fee_percent",
                 "billing_cycle_anchor_config",
-                "default_tax_rates",
                 "invoice_settings",
                 "on_behalf_of",
                 "pending_invoice_item_interval",
@@ -65,7 +66,7 @@ _LINE = Hash(
         "price": Text(),
         "price_data": NotSimulated(),
         "quantity": Integer(minimum=0, maximum=999_999_999),
-        "tax_rates": NotSimulated(),
+        "tax_rates": RATES,
     }
 )
 _AUTO_OR_NEVER = Choice(words=("auto", "never"))
@@ -76,7 +77,6 @@ _REFUSED = (
     "custom_fields",
     "custom_text",
     "customer_account",
-    "discounts",
     "invoice_creation",
     "name_collection",
     "optional_items",
@@ -95,7 +95,7 @@ _FIELDS: dict[str, Type] = {
     "adaptive_pricing": Hash(fields={"enabled": Boolean()}),
     "allow_promotion_codes": Boolean(),
     "allowed_payment_method_types": Array(Text()),
-    "automatic_tax": _OFF,
+    "automatic_tax": subscription_params.AUTOMATIC_TAX,
     "billing_address_collection": Choice(words=("auto", "required")),
     "cancel_url": Text(pattern=_ADDRESS, code="url_invalid"),
     "client_reference_id": Text(max_length=200),
@@ -103,6 +103,7 @@ _FIELDS: dict[str, Type] = {
     "customer": Text(),
     "customer_creation": Choice(words=("always", "if_required")),
     "customer_email": Text(max_length=800, pattern=r"[^@\s]+@[^@\s]+", code="email_invalid"),
+    "discounts": Array(Hash(fields={"coupon": Text(), "promotion_code": Text()}), 1),
     "customer_update": Hash(fields=dict.fromkeys(("address", "name", "shipping"), _AUTO_OR_NEVER)),
     "excluded_payment_method_types": Array(Text()),
     "expires_at": Integer(),
@@ -164,6 +165,12 @@ def check(ctx: Context, sent: Params) -> None:
         raise BadRequest("You can only use `setup_intent_data` in `setup` mode.", param="setup_intent_data")
     if "payment_method_collection" in sent and mode != "subscription":
         raise BadRequest("You can only set `payment_method_collection` in `subscription` mode.")
+    if sent.get("discounts") and "allow_promotion_codes" in sent:
+        raise BadRequest(
+            "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+            code="parameters_exclusive",
+            param="discounts",
+        )
     _check_customer(ctx, sent, mode)
 
 

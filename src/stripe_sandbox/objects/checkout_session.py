@@ -10,8 +10,9 @@ from decimal import Decimal
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Kind, Params, list_of, new_id, public, random_text
-from stripe_sandbox.engine import lines, timers
+from stripe_sandbox.engine import lines, taxes, timers
 from stripe_sandbox.engine.amounts import line_amount
+from stripe_sandbox.objects import checkout_sums
 from stripe_sandbox.objects.checkout_params import CREATE, LIST, check, expiry, priced_lines
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field, slice_list
@@ -91,7 +92,7 @@ def page_path(account: str, session_id: str) -> str:
 
 
 def _lines_of(ctx: Context, shown: Doc) -> Doc:
-    items = ctx.get(NAME, shown["id"])["_lines"]
+    items = [public(item) for item in ctx.get(NAME, shown["id"])["_lines"]]
     url = f"{_URL}/{shown['id']}/line_items"
     return list_of(url, items[:_EMBEDDED_LINES], has_more=len(items) > _EMBEDDED_LINES)
 
@@ -119,8 +120,12 @@ def _create(call: Call) -> Doc:
     now_s = ctx.now()
     session = _new(sent, now_s) | {"expires_at": expiry(sent, now_s)}
     sold = [_line(ctx, line, price) for line, price in priced_lines(ctx, sent)]
-    _sum_up(session, sent, sold)
     customer = ctx.get("customer", sent["customer"], "customer") if "customer" in sent else None
+    session["automatic_tax"] = checkout_sums.automatic_tax(sent, customer)
+    session["currency"] = sold[0]["currency"] if sold else str(sent.get("currency", "usd")).lower()
+    session["_lines"] = sold
+    session["discounts"] = checkout_sums.read_discounts(ctx, session, sent)
+    checkout_sums.sum_up(ctx, session)
     if customer or session["customer_email"]:
         session["customer_details"] = details_of(customer or {"email": session["customer_email"]})
     ctx.write(session)
@@ -186,22 +191,10 @@ def _line(ctx: Context, line: Params, price: Doc) -> Doc:
         "metadata": merge_metadata({}, line.get("metadata", {})),
         "price": public(price),
         "quantity": quantity,
+        "_amount": amount,
+        "_tax_rates": taxes.check_rates(ctx, line.get("tax_rates"), "line_items[tax_rates]"),
     }
     return item
-
-
-def _sum_up(session: Doc, sent: Params, sold: list[Doc]) -> None:
-    trial = {"trial_end", "trial_period_days"} & session["_data"].keys()
-    due = 0 if trial else sum(item["amount_total"] for item in sold)
-    setup = session["mode"] == "setup"
-    session["currency"] = sold[0]["currency"] if sold else str(sent.get("currency", "usd")).lower()
-    session["amount_subtotal"] = session["amount_total"] = None if setup else due
-    session["payment_status"] = "unpaid" if due else "no_payment_required"
-    session["_lines"] = [_on_trial(item) for item in sold] if trial else sold
-
-
-def _on_trial(item: Doc) -> Doc:
-    return item | {"amount_subtotal": 0, "amount_total": 0}
 
 
 def details_of(customer: Doc) -> Doc:
@@ -242,7 +235,8 @@ def _list(call: Call) -> Doc:
 
 def _line_items(call: Call) -> Doc:
     session = call.ctx.get(NAME, call.ids[0])
-    return slice_list(f"{_URL}/{session['id']}/line_items", session["_lines"], call.params)
+    items = [public(item) for item in session["_lines"]]
+    return slice_list(f"{_URL}/{session['id']}/line_items", items, call.params)
 
 
 def _expire(call: Call) -> Doc:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from stripe_sandbox.clock import HOUR_S
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Kind, list_of, public
-from stripe_sandbox.engine import settle, timers
+from stripe_sandbox.engine import settle, taxes, timers
 from stripe_sandbox.engine.collect import Attempt, collect
-from stripe_sandbox.engine.draft import subscription_id
+from stripe_sandbox.engine.draft import subscription_id, total_up
 from stripe_sandbox.engine.finalize import finalize
 from stripe_sandbox.engine.intents import intent_of
-from stripe_sandbox.objects import payment_method
+from stripe_sandbox.objects import invoice_acts, payment_method
+from stripe_sandbox.objects.discount import DISCOUNTS
+from stripe_sandbox.objects.subscription_params import AUTOMATIC_TAX
+from stripe_sandbox.objects.tax_rate import RATES
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field, slice_list
 from stripe_sandbox.wire.routing import Endpoint
@@ -48,6 +51,16 @@ PAY = table(
         "source": NotSimulated(),
     }
 )
+UPDATE = table(
+    {
+        "automatic_tax": AUTOMATIC_TAX,
+        "default_tax_rates": RATES,
+        "description": Text(clearable=True),
+        "discounts": DISCOUNTS,
+        "footer": Text(clearable=True),
+        "metadata": Metadata(),
+    }
+)
 _LISTING = Listing(
     kind="invoice",
     url="/v1/invoices",
@@ -79,7 +92,14 @@ def show_invoice(ctx: Context, invoice: Doc) -> Doc:
     lines = [public(line) for line in invoice["_lines"]]
     url = f"/v1/invoices/{invoice['id']}/lines"
     embedded = list_of(url, lines[:_EMBEDDED_LINES], has_more=len(lines) > _EMBEDDED_LINES)
-    return public(invoice) | _links(ctx, invoice) | {"lines": embedded | {"total_count": len(lines)}}
+    return (
+        public(invoice)
+        | _links(ctx, invoice)
+        | {
+            "default_tax_rates": taxes.shown_rates(ctx, invoice["default_tax_rates"]),
+            "lines": embedded | {"total_count": len(lines)},
+        }
+    )
 
 
 def _payments(ctx: Context, shown: Doc) -> Doc:
@@ -100,6 +120,7 @@ KIND = Kind(
     expandable={
         "customer": "customer",
         "default_payment_method": "payment_method",
+        "discounts": "discount",
         "parent.subscription_details.subscription": "subscription",
         "test_clock": TEST_CLOCK,
     },
@@ -108,7 +129,11 @@ KIND = Kind(
 LINE_KIND = Kind(
     name="line_item",
     label="line_item",
-    expandable={"pricing.price_details.price": "price", "pricing.price_details.product": "product"},
+    expandable={
+        "discounts": "discount",
+        "pricing.price_details.price": "price",
+        "pricing.price_details.product": "product",
+    },
 )
 
 
@@ -129,10 +154,17 @@ def _update(call: Call) -> Doc:
     invoice, sent = call.ctx.get("invoice", call.ids[0]), call.params
     if "metadata" in sent:
         invoice["metadata"] = merge_metadata(invoice["metadata"], sent["metadata"])
-    if "description" in sent:
-        if invoice["status"] != "draft":
-            raise BadRequest("A finalized invoice's description cannot change.", code="invoice_not_editable")
-        invoice["description"] = sent["description"]
+    frozen = sorted({"automatic_tax", "default_tax_rates", "description", "discounts", "footer"} & set(sent))
+    if frozen and invoice["status"] != "draft":
+        message = f"A finalized invoice's {frozen[0]} cannot change."
+        raise BadRequest(message, code="invoice_not_editable", param=frozen[0])
+    invoice |= {name: sent[name] for name in ("description", "footer") if name in sent}
+    customer = call.ctx.get("customer", invoice["customer"])
+    money = invoice_acts.money_of(call.ctx, customer, sent, invoice)
+    if money:
+        invoice |= money
+        invoice_acts.tie_discounts(call.ctx, invoice)
+        total_up(call.ctx, invoice)
     return call.ctx.update(invoice, "invoice.updated")
 
 
@@ -193,7 +225,7 @@ def _void(call: Call) -> Doc:
 ENDPOINTS = (
     Endpoint("GET", "/v1/invoices", LIST, _list),
     Endpoint("GET", "/v1/invoices/*", table(), _get),
-    Endpoint("POST", "/v1/invoices/*", table({"metadata": Metadata(), "description": Text(clearable=True)}), _update),
+    Endpoint("POST", "/v1/invoices/*", UPDATE, _update),
     Endpoint("GET", "/v1/invoices/*/lines", list_table(), _lines),
     Endpoint("POST", "/v1/invoices/*/finalize", table({"auto_advance": Boolean()}), _finalize),
     Endpoint("POST", "/v1/invoices/*/pay", PAY, _pay),

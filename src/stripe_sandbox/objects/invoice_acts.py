@@ -8,25 +8,29 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params, deleted_stub
-from stripe_sandbox.engine import invoice_items, settle
+from stripe_sandbox.engine import discounts, invoice_items, settle, taxes
 from stripe_sandbox.engine.draft import Plan, manual_draft, subscription_id
 from stripe_sandbox.engine.finalize import await_finalization, finalize
+from stripe_sandbox.objects.discount import DISCOUNTS
+from stripe_sandbox.objects.subscription_params import AUTOMATIC_TAX
+from stripe_sandbox.objects.tax_rate import RATES
 from stripe_sandbox.wire.errors import BadRequest, missing_param
 from stripe_sandbox.wire.routing import Endpoint
-from stripe_sandbox.wire.schema import Boolean, Choice, Integer, Metadata, NotSimulated, Text, table
+from stripe_sandbox.wire.schema import Boolean, Choice, Integer, Metadata, Text, table
 
 _MAX_DAYS = 3650
 CREATE = table(
     {
         "auto_advance": Boolean(),
-        "automatic_tax": NotSimulated(("",)),
+        "automatic_tax": AUTOMATIC_TAX,
         "collection_method": Choice(words=("charge_automatically", "send_invoice")),
         "currency": Text(pattern=r"[A-Za-z]{3}"),
         "customer": Text(),
         "days_until_due": Integer(minimum=0, maximum=_MAX_DAYS),
         "default_payment_method": Text(),
         "description": Text(clearable=True),
-        "discounts": NotSimulated(("",)),
+        "default_tax_rates": RATES,
+        "discounts": DISCOUNTS,
         "footer": Text(clearable=True),
         "metadata": Metadata(),
         "pending_invoice_items_behavior": Choice(words=("exclude", "include")),
@@ -43,10 +47,37 @@ def _create(call: Call) -> Doc:
     subscription = ctx.get("subscription", sent["subscription"], "subscription") if "subscription" in sent else None
     now_s = ctx.now(customer["test_clock"])
     plan = Plan(reason="manual", created_at=now_s, period=(now_s, now_s), lines=[], items=_items(ctx, sent))
-    invoice = manual_draft(ctx, customer, plan, _chosen(customer, sent), subscription)
+    invoice = manual_draft(ctx, customer, plan, _chosen(customer, sent) | money_of(ctx, customer, sent), subscription)
+    tie_discounts(ctx, invoice)
     if invoice["auto_advance"]:
         await_finalization(ctx, invoice)
     return ctx.shown(ctx.get("invoice", invoice["id"]))
+
+
+def money_of(ctx: Context, customer: Doc, sent: Params, old: Doc | None = None) -> Doc:
+    """Return the discounts and taxes a caller gives an invoice; ``old`` is the invoice as it was."""
+    found: Doc = {}
+    if "default_tax_rates" in sent:
+        found["default_tax_rates"] = taxes.check_rates(ctx, sent["default_tax_rates"], "default_tax_rates")
+    if "automatic_tax" in sent:
+        enabled = sent["automatic_tax"]["enabled"]
+        found["automatic_tax"] = taxes.automatic(enabled=enabled, customer=customer)
+    if "discounts" in sent:
+        currency = (old or sent).get("currency") or customer["currency"] or "usd"
+        holder = discounts.Holder(
+            customer=customer["id"], currency=currency.lower(), at_s=ctx.now(customer["test_clock"])
+        )
+        kept = list((old or {}).get("discounts") or [])
+        found["discounts"] = discounts.redeem_all(ctx, sent["discounts"], holder, kept, "discounts")
+    return found
+
+
+def tie_discounts(ctx: Context, invoice: Doc) -> None:
+    """Let the discounts redeemed for an invoice say so."""
+    for discount_id in invoice["discounts"]:
+        kept = ctx.get(discounts.KIND, discount_id)
+        if kept["subscription"] is None and kept["invoice"] is None:
+            ctx.write(kept | {"invoice": invoice["id"]})
 
 
 def _items(ctx: Context, sent: Params) -> list[Doc]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from stripe_sandbox.context import TEST_CLOCK, Context
-from stripe_sandbox.documents import Call, Doc, Kind, Params, deleted_stub
-from stripe_sandbox.engine import invoice_items
+from stripe_sandbox.documents import Call, Doc, Kind, Params, deleted_stub, public
+from stripe_sandbox.engine import discounts, invoice_items, taxes
 from stripe_sandbox.engine.amounts import line_amount, plain, truncate
 from stripe_sandbox.engine.draft import total_up
 from stripe_sandbox.engine.invoice_items import Charge
+from stripe_sandbox.objects.discount import DISCOUNTS
+from stripe_sandbox.objects.tax_rate import RATES
 from stripe_sandbox.wire.errors import BadRequest, missing_param
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field
 from stripe_sandbox.wire.routing import Endpoint
@@ -31,12 +33,20 @@ from stripe_sandbox.wire.schema import (
     table,
 )
 
+
+def show_item(ctx: Context, item: Doc) -> Doc:
+    """Return an invoice item with its tax rates."""
+    return public(item) | {"tax_rates": taxes.shown_rates(ctx, item["tax_rates"])}
+
+
 KIND = Kind(
     name=invoice_items.KIND,
+    render=show_item,
     label="invoice item",
     parent=lambda item: item["invoice"],
     expandable={
         "customer": "customer",
+        "discounts": "discount",
         "invoice": "invoice",
         "pricing.price_details.price": "price",
         "parent.subscription_details.subscription": "subscription",
@@ -56,7 +66,7 @@ SHARED: dict[str, Type] = {
     "amount": Integer(minimum=-_MAX_MINOR, maximum=_MAX_MINOR),
     "description": Text(clearable=True),
     "discountable": Boolean(),
-    "discounts": NotSimulated(("",)),
+    "discounts": DISCOUNTS,
     "metadata": Metadata(),
     "period": _PERIOD,
     "price_data": NotSimulated(),
@@ -65,7 +75,7 @@ SHARED: dict[str, Type] = {
     "quantity_decimal": Number(),
     "tax_behavior": NotSimulated(("unspecified",)),
     "tax_code": NotSimulated(("",)),
-    "tax_rates": NotSimulated(("",)),
+    "tax_rates": RATES,
     "unit_amount_decimal": Number(),
 }
 CREATE = table(
@@ -98,6 +108,7 @@ def _create(call: Call) -> Doc:
     item = invoice_items.new_invoice_item(customer, read_charge(ctx, customer, sent, now_s), now_s)
     item["discountable"] = sent.get("discountable", item["amount"] >= 0)
     item["metadata"] = sent.get("metadata") or {}
+    apply_money(ctx, customer, item, sent)
     if customer["currency"] is None:
         ctx.update(customer | {"currency": item["currency"]}, "customer.updated")
     elif customer["currency"] != item["currency"]:
@@ -107,6 +118,21 @@ def _create(call: Call) -> Doc:
         _put_on(ctx, item, _draft(ctx, sent["invoice"]))
         return ctx.shown(ctx.get(invoice_items.KIND, item["id"]))
     return shown
+
+
+def apply_money(ctx: Context, customer: Doc, item: Doc, sent: Params) -> None:
+    """Apply the discounts and tax rates a caller gives an item."""
+    if "tax_rates" in sent:
+        item["tax_rates"] = taxes.check_rates(ctx, sent["tax_rates"], "tax_rates")
+    if "discounts" in sent:
+        holder = discounts.Holder(
+            customer=customer["id"],
+            currency=item["currency"],
+            at_s=ctx.now(customer["test_clock"]),
+            worth=item["amount"],
+            invoice_item=item["id"],
+        )
+        item["discounts"] = discounts.redeem_all(ctx, sent["discounts"], holder, item["discounts"], "discounts")
 
 
 def read_charge(ctx: Context, customer: Doc, sent: Params, now_s: int) -> Charge:
@@ -183,6 +209,7 @@ def _update(call: Call) -> Doc:
             item[name] = sent[name]
     if "metadata" in sent:
         item["metadata"] = merge_metadata(item["metadata"], sent["metadata"])
+    apply_money(ctx, ctx.get("customer", item["customer"]), item, sent)
     ctx.write(item)
     shown = ctx.shown(item)
     if item["invoice"] is not None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Params, list_of, new_id, public
-from stripe_sandbox.engine import balance, invoice_items, renew, resumption, standstill
+from stripe_sandbox.engine import balance, invoice_items, renew, resumption, standstill, taxes
 from stripe_sandbox.engine.end import Ending, end_now, final_invoice
 from stripe_sandbox.engine.finalize import GRACE_S, SMALLEST_CHARGE_MINOR
 from stripe_sandbox.objects import invoice_item
+from stripe_sandbox.objects.discount import DISCOUNTS
 from stripe_sandbox.objects.schedule_phases import PHASES
 from stripe_sandbox.objects.subscription_create import open_subscription
-from stripe_sandbox.objects.subscription_params import CANCEL_WORDS, ITEM_FIELDS, MAX_ITEMS
+from stripe_sandbox.objects.subscription_params import AUTOMATIC_TAX, CANCEL_WORDS, ITEM_FIELDS, MAX_ITEMS
 from stripe_sandbox.objects.subscription_pause import PAUSE_FIELDS, check_pausable, pause_wish, resume_wish
 from stripe_sandbox.objects.subscription_schedule import update_schedule
 from stripe_sandbox.objects.subscription_update import ITEM, carry_out_update
+from stripe_sandbox.objects.tax_rate import RATES
 from stripe_sandbox.store import Page
 from stripe_sandbox.wire.errors import BadRequest, NotFound, StripeError, missing_param
 from stripe_sandbox.wire.routing import Endpoint
@@ -32,7 +34,7 @@ _DETAILS = Hash(
         "cancel_at": Either((*CANCEL_WORDS, ""), Integer(minimum=1)),
         "cancel_at_period_end": Boolean(),
         "cancel_now": Boolean(),
-        "default_tax_rates": NotSimulated(("",)),
+        "default_tax_rates": RATES,
         "items": Array(ITEM, MAX_ITEMS),
         "pause": Hash(fields=PAUSE_FIELDS),
         "proration_behavior": Choice(words=_BEHAVIORS),
@@ -49,18 +51,28 @@ _SCHEDULE_DETAILS = Hash(
         "proration_behavior": Choice(words=_BEHAVIORS),
     }
 )
-_ITEM_NAMES = ("amount", "description", "discountable", "metadata", "period", "pricing", "quantity")
+_ITEM_NAMES = (
+    "amount",
+    "description",
+    "discountable",
+    "discounts",
+    "metadata",
+    "period",
+    "pricing",
+    "quantity",
+    "tax_rates",
+)
 _EXTRA_ITEM = Hash(
     fields={name: invoice_item.SHARED[name] for name in (*_ITEM_NAMES, "quantity_decimal", "unit_amount_decimal")}
     | {"currency": Text(pattern=r"[A-Za-z]{3}")}
 )
 PREVIEW = table(
     {
-        "automatic_tax": Hash(fields={"enabled": NotSimulated(("false",)), "liability": NotSimulated()}),
+        "automatic_tax": AUTOMATIC_TAX,
         "currency": Text(pattern=r"[A-Za-z]{3}"),
         "customer": Text(),
         "customer_details": NotSimulated(),
-        "discounts": NotSimulated(("",)),
+        "discounts": DISCOUNTS,
         "invoice_items": Array(_EXTRA_ITEM, 250),
         "preview_mode": Choice(words=("next", "recurring")),
         "schedule": Text(),
@@ -94,6 +106,9 @@ def _rehearse(ctx: Context, sent: Params) -> Doc:
     if subscription["status"] in renew.ENDED or (subscription["status"] == "paused" and "resume_at" not in details):
         raise _none(subscription["customer"])
     _add_items(ctx, subscription, sent)
+    money: Params = {name: sent[name] for name in ("automatic_tax", "discounts") if name in sent}
+    if money:
+        carry_out_update(ctx, subscription, money)
     if "resume_at" in details:
         return resumption.resume(ctx, subscription, resume_wish(details, until_draft=True)) or _next(
             ctx, subscription["id"], sent
@@ -124,7 +139,10 @@ def _new_subscription(ctx: Context, sent: Params, details: Params) -> Doc:
     if "customer" not in sent:
         raise missing_param("customer")
     items = [{name: item[name] for name in ITEM_FIELDS if name in item} for item in details["items"]]
-    shown, invoice = open_subscription(ctx, {"customer": sent["customer"], "items": items}, until_draft=True)
+    wish = {"customer": sent["customer"], "items": items}
+    wish |= {name: details[name] for name in ("default_tax_rates", "trial_end") if name in details}
+    wish |= {name: sent[name] for name in ("automatic_tax", "discounts") if name in sent}
+    shown, invoice = open_subscription(ctx, wish, until_draft=True)
     return invoice or _next(ctx, shown["id"], sent)
 
 
@@ -145,7 +163,10 @@ def _add_items(ctx: Context, subscription: Doc, sent: Params) -> None:
     now_s = ctx.now(customer["test_clock"])
     for wish in sent.get("invoice_items") or []:
         charge = invoice_item.read_charge(ctx, customer, wish | {"subscription": subscription["id"]}, now_s)
-        ctx.write(invoice_items.new_invoice_item(customer, charge, now_s))
+        item = invoice_items.new_invoice_item(customer, charge, now_s)
+        item["discountable"] = wish.get("discountable", item["amount"] >= 0)
+        invoice_item.apply_money(ctx, customer, item, wish)
+        ctx.write(item)
 
 
 def _changed(ctx: Context, subscription: Doc, details: Params) -> Doc | None:
@@ -208,6 +229,7 @@ def _shown(ctx: Context, invoice: Doc, sent: Params) -> Doc:
         "amount_due": due,
         "amount_remaining": due,
         "billing_reason": "upcoming",
+        "default_tax_rates": taxes.shown_rates(ctx, invoice["default_tax_rates"]),
         "ending_balance": ending,
         "lines": list_of(f"/v1/invoices/{preview_id}/lines", lines) | {"total_count": len(lines)},
         "next_payment_attempt": invoice["created"] + (GRACE_S if renews else 0),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Kind, list_of, public
-from stripe_sandbox.engine import renew
+from stripe_sandbox.engine import renew, taxes
 from stripe_sandbox.engine.end import Ending, end_now
 from stripe_sandbox.objects.subscription_create import CREATE, create
 from stripe_sandbox.objects.subscription_update import CANCELLATION, UPDATE, update
@@ -53,7 +53,10 @@ def show_subscription(ctx: Context, subscription: Doc) -> Doc:
     """Return a subscription with its items."""
     items = [ctx.shown(item) for item in renew.items_of(ctx, subscription["id"])]
     url = f"/v1/subscription_items?subscription={subscription['id']}"
-    return public(subscription) | {"items": list_of(url, items) | {"total_count": len(items)}}
+    return public(subscription) | {
+        "default_tax_rates": taxes.shown_rates(ctx, subscription["default_tax_rates"]),
+        "items": list_of(url, items) | {"total_count": len(items)},
+    }
 
 
 KIND = Kind(
@@ -64,6 +67,7 @@ KIND = Kind(
     expandable={
         "customer": "customer",
         "default_payment_method": "payment_method",
+        "discounts": "discount",
         "latest_invoice": "invoice",
         "test_clock": TEST_CLOCK,
         # These are always null here; they can be asked for all the same.

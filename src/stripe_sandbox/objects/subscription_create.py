@@ -7,18 +7,20 @@ charges in the call, ``error_if_incomplete`` saves nothing on a decline.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stripe_sandbox.clock import HOUR_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params, new_id
-from stripe_sandbox.engine import lines, setups, timers, trials
-from stripe_sandbox.engine.changes.wanted import new_item, price_for
+from stripe_sandbox.engine import discounts, lines, setups, taxes, timers, trials
+from stripe_sandbox.engine.changes.wanted import dress, new_item, price_for
 from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
 from stripe_sandbox.engine.draft import Plan, new_draft
 from stripe_sandbox.engine.finalize import finalize
 from stripe_sandbox.engine.periods import next_boundary
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, note_debit
 from stripe_sandbox.objects import payment_method
-from stripe_sandbox.objects.subscription_params import CREATE, cancel_at_of
+from stripe_sandbox.objects.subscription_params import CREATE, automatic_tax, cancel_at_of, holder_of
 from stripe_sandbox.store import Page
 from stripe_sandbox.wire.errors import BadRequest, NotFound, missing_param
 
@@ -47,10 +49,13 @@ def open_subscription(
         payment_method.check_owner(ctx, method, customer["id"], "default_payment_method")
     subscription = _new(ctx, customer, sent, prices[0]["currency"]) | {"schedule": schedule}
     trial = trials.on(subscription["created"], trials.end_of(sent, subscription["created"]))
+    taxes.check_location(customer, enabled=subscription["automatic_tax"]["enabled"])
     subscription |= trial
     _set_currency(ctx, customer, subscription["currency"])
+    subscription["default_tax_rates"] = taxes.check_rates(ctx, sent.get("default_tax_rates"), "default_tax_rates")
     ctx.write(subscription)
     items = _add_items(ctx, subscription, sent["items"], prices)
+    _add_discounts(ctx, subscription, sent, items)
     subscription["cancel_at"] = cancel_at_of(sent, items, subscription["created"])
     _note_cancellation(subscription)
     ctx.write(subscription)
@@ -120,7 +125,10 @@ def _set_currency(ctx: Context, customer: Doc, currency: str) -> None:
 
 def _add_items(ctx: Context, subscription: Doc, sent: list[Params], prices: list[Doc]) -> list[Doc]:
     start_at = subscription["created"]
-    items = [new_item(subscription, price, item, start_at) for item, price in zip(sent, prices, strict=True)]
+    items = [
+        dress(ctx, subscription, new_item(subscription, price, item, start_at), item, f"items[{index}]")
+        for index, (item, price) in enumerate(zip(sent, prices, strict=True))
+    ]
     for item, price in zip(items, prices, strict=True):
         recurring = price["recurring"]
         item["current_period_start"] = start_at
@@ -129,6 +137,12 @@ def _add_items(ctx: Context, subscription: Doc, sent: list[Params], prices: list
         )
         ctx.write(item)
     return items
+
+
+def _add_discounts(ctx: Context, subscription: Doc, sent: Params, items: list[Doc]) -> None:
+    if sent.get("discounts"):
+        holder = replace(holder_of(ctx, subscription, items), checkout_session=sent.get("_checkout_session"))
+        subscription["discounts"] = discounts.redeem_all(ctx, sent["discounts"], holder, [], "discounts")
 
 
 def _note_cancellation(subscription: Doc) -> None:
@@ -195,7 +209,7 @@ def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:
         "object": "subscription",
         "application": None,
         "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "automatic_tax": automatic_tax(sent.get("automatic_tax")),
         "billing_cycle_anchor": now_s,
         "billing_cycle_anchor_config": None,
         "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}, "updated_at": None},

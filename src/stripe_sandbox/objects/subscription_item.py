@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Kind, deleted_stub, public
+from stripe_sandbox.engine import taxes
 from stripe_sandbox.engine.renew import items_of
 from stripe_sandbox.objects.subscription_params import ITEM_FIELDS, SHARED
 from stripe_sandbox.objects.subscription_update import change_items
@@ -22,7 +23,8 @@ LIST = list_table({"subscription": Text()}, ("subscription",))
 def show_item(ctx: Context, item: Doc) -> Doc:
     """Return an item with its price, and the legacy plan that live bodies still echo."""
     price = ctx.find("price", item["price"]) or {}
-    return public(item) | {"price": public(price), "plan": _plan(price)}
+    rates = taxes.shown_rates(ctx, item["tax_rates"])
+    return public(item) | {"price": public(price), "plan": _plan(price), "tax_rates": rates}
 
 
 def _subscription_of(item: Doc) -> str | None:
@@ -35,6 +37,7 @@ KIND = Kind(
     label="subscription_item",
     parent=_subscription_of,
     render=show_item,
+    expandable={"discounts": "discount"},
 )
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
+from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, Params
+from stripe_sandbox.engine.amounts import line_amount
+from stripe_sandbox.engine.discounts import Holder
+from stripe_sandbox.objects.discount import DISCOUNTS
+from stripe_sandbox.objects.tax_rate import RATES
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.schema import (
     ANYTHING,
@@ -56,7 +62,9 @@ _TRIAL_SETTINGS = Hash(
     },
     required=("end_behavior",),
 )
-_DISABLED = Hash(fields={"enabled": NotSimulated(("false",)), "liability": NotSimulated()})
+AUTOMATIC_TAX = Hash(
+    fields={"enabled": Boolean(), "liability": Hash(fields={"type": NotSimulated(("self",))})}, required=("enabled",)
+)
 _REFUSED = (
     "add_invoice_items",
     "application_fee_percent",
@@ -64,8 +72,6 @@ _REFUSED = (
     "billing_thresholds",
     "days_until_due",
     "default_source",
-    "default_tax_rates",
-    "discounts",
     "invoice_settings",
     "on_behalf_of",
     "pending_invoice_item_interval",
@@ -73,20 +79,22 @@ _REFUSED = (
 )
 ITEM_FIELDS: dict[str, Type] = {
     "billing_thresholds": NotSimulated(("",)),
-    "discounts": NotSimulated(("",)),
+    "discounts": DISCOUNTS,
     "metadata": Metadata(),
     "price": Text(),
     "price_data": NotSimulated(),
     "quantity": Integer(minimum=0, maximum=_MAX_QUANTITY),
-    "tax_rates": NotSimulated(("",)),
+    "tax_rates": RATES,
 }
 SHARED: dict[str, Type] = {
     **dict.fromkeys(_REFUSED, NotSimulated(("",))),
-    "automatic_tax": _DISABLED,
+    "automatic_tax": AUTOMATIC_TAX,
     "cancel_at": Either((*CANCEL_WORDS, ""), Integer(minimum=1)),
     "cancel_at_period_end": Boolean(),
     "collection_method": NotSimulated(("charge_automatically",)),
     "default_payment_method": Text(clearable=True),
+    "default_tax_rates": RATES,
+    "discounts": DISCOUNTS,
     "description": Text(max_length=500, clearable=True),
     "metadata": Metadata(),
     "off_session": Boolean(),
@@ -135,3 +143,23 @@ def cancel_at_of(sent: Params, items: list[Doc], now_s: int) -> int | None:
     if wanted <= now_s:
         raise BadRequest("cancel_at must be in the future.", param="cancel_at")
     return int(wanted)
+
+
+def automatic_tax(sent: Params | None) -> Doc:
+    """Return the automatic tax of a subscription as it shows it."""
+    enabled = bool((sent or {}).get("enabled"))
+    return {"disabled_reason": None, "enabled": enabled, "liability": {"type": "self"} if enabled else None}
+
+
+def holder_of(ctx: Context, subscription: Doc, items: list[Doc]) -> Holder:
+    """Return for whom a subscription's discounts are redeemed; a promotion code may ask what its period is worth."""
+    priced = [(item, ctx.get("price", item["price"])) for item in items if "quantity" in item]
+    worth = sum(line_amount(Decimal(item["quantity"]), price["unit_amount_decimal"]) for item, price in priced)
+    return Holder(
+        customer=subscription["customer"],
+        currency=subscription["currency"],
+        at_s=ctx.now(subscription["test_clock"]),
+        test_clock=subscription["test_clock"],
+        worth=worth,
+        subscription=subscription["id"],
+    )

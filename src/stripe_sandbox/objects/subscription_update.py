@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Params
-from stripe_sandbox.engine import pausing, schedules, trials
+from stripe_sandbox.engine import discounts, pausing, schedules, taxes, trials
 from stripe_sandbox.engine.changes.apply import carry_out
 from stripe_sandbox.engine.changes.plan import Request
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, items_of
@@ -18,7 +18,9 @@ from stripe_sandbox.objects.subscription_params import (
     ITEM_FIELDS,
     MAX_ITEMS,
     SHARED,
+    automatic_tax,
     cancel_at_of,
+    holder_of,
 )
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.schema import Array, Boolean, Choice, Hash, Integer, NotSimulated, Text, merge_metadata, table
@@ -182,9 +184,25 @@ def _apply_plain(ctx: Context, subscription: Doc, sent: Params) -> None:
         subscription["trial_settings"] = trials.settings_of(sent["trial_settings"])
     if "metadata" in sent:
         subscription["metadata"] = merge_metadata(subscription["metadata"], sent["metadata"])
+    _apply_money(ctx, subscription, sent)
     for name in ("payment_settings", "cancellation_details"):
         if sent.get(name):
             subscription[name] = subscription[name] | sent[name]
+
+
+def _apply_money(ctx: Context, subscription: Doc, sent: Params) -> None:
+    """Apply what changes later invoices: discounts and taxes."""
+    if "default_tax_rates" in sent:
+        subscription["default_tax_rates"] = taxes.check_rates(ctx, sent["default_tax_rates"], "default_tax_rates")
+    if sent.get("automatic_tax"):
+        subscription["automatic_tax"] = automatic_tax(sent["automatic_tax"])
+        customer = ctx.get("customer", subscription["customer"])
+        taxes.check_location(customer, enabled=subscription["automatic_tax"]["enabled"])
+    if "discounts" in sent:
+        old = subscription["discounts"]
+        holder = holder_of(ctx, subscription, items_of(ctx, subscription["id"]))
+        subscription["discounts"] = discounts.redeem_all(ctx, sent["discounts"], holder, old, "discounts")
+        discounts.detach_missing(ctx, old, subscription["discounts"])
 
 
 def _apply_cancellation(ctx: Context, subscription: Doc, sent: Params) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from starlette.responses import Response
 
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.objects import checkout_session
+from stripe_sandbox.objects import checkout_session, checkout_sums
 from stripe_sandbox.objects.checkout_complete import Buyer, EnteredCard, complete, needs_card
 from stripe_sandbox.pages import card_form, render
 from stripe_sandbox.pages.visit import Visit
-from stripe_sandbox.wire.errors import CardDeclined, NotFound, StripeError
+from stripe_sandbox.wire.errors import BadRequest, CardDeclined, NotFound, StripeError
 
 _PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
 _EMAIL_SHAPE = r"[^@\s]+@[^@\s]+"
@@ -53,7 +53,11 @@ def pay(visit: Visit) -> Response:
     over = _not_open(session)
     if over:
         return over
+    if visit.form.get("act") in _ACTS:
+        return _recount(visit, session, _ACTS[visit.form["act"]])
     email, errors = _email(visit, session)
+    if session["automatic_tax"]["status"] == "requires_location_inputs":
+        errors["country"] = "Enter your country, so that the tax can be counted."
     card = None
     if needs_card(session):
         card, wrong = card_form.read(visit.form, visit.ctx.now())
@@ -64,6 +68,32 @@ def pay(visit: Visit) -> Response:
     if card and card.needs_authentication:
         return _ask_bank(visit, session, buyer)
     return _complete(visit, session, buyer)
+
+
+def _take_code(visit: Visit, session: Doc) -> None:
+    if not session["allow_promotion_codes"]:
+        raise BadRequest("This checkout takes no codes.")
+    checkout_sums.take_code(visit.ctx, session, visit.form.get("promotionCode", ""))
+
+
+def _take_country(visit: Visit, session: Doc) -> None:
+    if not session["automatic_tax"]["enabled"]:
+        raise BadRequest("This checkout counts no tax.")
+    checkout_sums.take_country(visit.ctx, session, visit.form.get("country", ""))
+
+
+_ACTS = {"code": _take_code, "country": _take_country}
+
+
+def _recount(visit: Visit, session: Doc, act: Callable[[Visit, Doc], None]) -> Response:
+    """Count anew with what was typed; the page shows what comes of it, or why nothing does."""
+    try:
+        act(visit, session)
+    except StripeError as refusal:
+        field = {"promotion_code": "promotionCode", "country": "country"}.get(refusal.param or "", "form")
+        return _form(visit, _session(visit), visit.form, {field: refusal.message}, 422)
+    visit.ctx.write(session)
+    return _form(visit, session, visit.form, {})
 
 
 def _email(visit: Visit, session: Doc) -> tuple[str, dict[str, str]]:

@@ -225,8 +225,11 @@ def _cells(line: Doc) -> tuple[str, ...]:
 def _totals(sheet: _Sheet, invoice: Doc) -> None:
     currency = invoice["currency"]
     rows = [("Subtotal", invoice["subtotal"])]
-    rows += [("Discount", -taken["amount"]) for taken in invoice["total_discount_amounts"] or []]
-    rows += [("Tax", tax["amount"]) for tax in invoice["total_taxes"] or []]
+    rows += [("Discount", -taken["amount"]) for taken in invoice["total_discount_amounts"] if taken["amount"]]
+    rows += [
+        ("Tax" if tax["tax_behavior"] == "exclusive" else "Tax included", tax["amount"])
+        for tax in invoice["total_taxes"] or []
+    ]
     rows.append(("Total", invoice["total"]))
     carried = (invoice["ending_balance"] or 0) - (invoice["starting_balance"] or 0)
     if carried:

@@ -74,6 +74,9 @@ def _field(ctx: Context, owner: Doc, levels: list[str], path: str) -> None:
 
 
 def _replace(ctx: Context, holder: Any, name: str, kind: str) -> None:
+    if isinstance(holder, dict) and isinstance(holder.get(name), list):
+        found_all = {one: ctx.find(kind, one) for one in holder[name] if isinstance(one, str)}
+        holder[name] = [ctx.shown(doc) if (doc := found_all.get(one)) else one for one in holder[name]]
     if isinstance(holder, dict) and isinstance(holder.get(name), str):
         found = ctx.find(kind, holder[name])
         if found is not None:

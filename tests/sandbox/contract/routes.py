@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.contract import (
     cases_customers,
+    cases_discounts,
     cases_invoices,
     cases_payments,
     cases_subscriptions,
@@ -13,6 +14,7 @@ from sandbox.contract import (
 
 CASES = (
     *cases_customers.CASES,
+    *cases_discounts.CASES,
     *cases_subscriptions.CASES,
     *cases_invoices.CASES,
     *cases_payments.CASES,
@@ -21,6 +23,7 @@ CASES = (
 )
 # Routes that refuse whatever they are asked; their refusals are told in the tests named.
 REFUSING = {
+    "DELETE /v1/customers/*/discount": "a customer as a whole cannot be given a discount (test_discounts.py)",
     "POST /v1/subscriptions/*/migrate": "flexible is the only billing mode here (test_pausing.py)",
 }
 # Only the sandbox has these; what they do is told in their own tests.

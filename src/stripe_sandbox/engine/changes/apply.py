@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import invoice_items, settle
+from stripe_sandbox.engine import discounts, invoice_items, settle
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.changes.plan import Change, Request, plan
+from stripe_sandbox.engine.changes.prorate import DEBITS
 from stripe_sandbox.engine.collect import Attempt, collect
-from stripe_sandbox.engine.draft import Plan, new_draft
+from stripe_sandbox.engine.draft import Plan, new_draft, with_nets
 from stripe_sandbox.engine.finalize import finalize
 from stripe_sandbox.engine.renew import items_of
 from stripe_sandbox.wire.errors import StripeError
@@ -72,9 +73,18 @@ def draft_now(ctx: Context, subscription: Doc, change: Change, started_at: int) 
         items=waiting,
     )
     invoice = new_draft(ctx, subscription, plan_)
+    for item in change.items:
+        _follow(ctx, item, invoice)
     subscription["latest_invoice"] = invoice["id"]
     ctx.write(ctx.get("subscription", subscription["id"]) | {"latest_invoice": invoice["id"]})
     return invoice
+
+
+def _follow(ctx: Context, item: Doc, invoice: Doc) -> None:
+    """Bring an item that is still to be written up to date with the invoice that bills it."""
+    if DEBITS in item:
+        item[DEBITS] = with_nets(item[DEBITS], invoice["_lines"])
+    item["discounts"] = discounts.unused(ctx, item["discounts"])
 
 
 def settle_now(ctx: Context, invoice: Doc, request: Request, waiting: Change | None) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, Params
-from stripe_sandbox.engine import lines
+from stripe_sandbox.engine import discounts, lines, reckon
 from stripe_sandbox.engine.amounts import line_amount
 from stripe_sandbox.engine.changes import texts
 from stripe_sandbox.engine.changes.prorate import DEBITS, credits_from, cut, debit, share
@@ -87,9 +87,11 @@ class _Planner:
         self._customer = ctx.get("customer", subscription["customer"])
         self._prorates = request.behavior != "none" and subscription["status"] not in _FREE
         self._charges: list[Doc] = []
+        self._wanted: list[Doc] | None = None
 
     def same_cycle(self, swaps: list[Swap]) -> Change:
         """Return the change within the running period."""
+        self._wanted = [swap.new for swap in swaps if swap.new is not None]
         items = []
         for swap in swaps:
             item = swap.new
@@ -178,13 +180,24 @@ class _Planner:
             return []
         start_at, end_at = _period(item)
         at_s = self._request.at_s
-        whole = line_amount(Decimal(item["quantity"]), price["unit_amount_decimal"])
-        amount = share(whole, end_at - at_s, end_at - start_at)
+        line = whole_line(self._ctx, self._subscription, item, self._wanted)
+        amount = share(reckon.net(line), end_at - at_s, end_at - start_at)
         text = texts.remaining(self._ctx, item, price, at_s)
-        charge = self._charge(text, amount, (item, price), end_at, None)
+        off = [
+            one | {"amount": share(one["amount"], end_at - at_s, end_at - start_at)} for one in line["discount_amounts"]
+        ]
+        charge = self._charge(text, amount, (item, price), end_at, None, off)
         return [debit(amount, (at_s, end_at), charge["id"])]
 
-    def _charge(self, text: str, amount: int, what: tuple[Doc, Doc], end_at: int, credited: Doc | None) -> Doc:
+    def _charge(
+        self,
+        text: str,
+        amount: int,
+        what: tuple[Doc, Doc],
+        end_at: int,
+        credited: Doc | None,
+        off: list[Doc] | None = None,
+    ) -> Doc:
         item, price = what
         charge = Charge(
             amount=amount,
@@ -196,6 +209,7 @@ class _Planner:
             item=item,
             proration=True,
             credited=credited,
+            discount_amounts=off or [],
         )
         return self._keep(charge)
 
@@ -227,6 +241,23 @@ def rest_of_period(ctx: Context, subscription: Doc, item: Doc, at_s: int, *, pro
     """Return an item that begins in mid period, and the invoice items of what is left of that period."""
     request = Request(items=[], behavior="create_prorations" if prorates else "none", at_s=at_s)
     return _Planner(ctx, subscription | {"status": "active"}, request).rest(item)
+
+
+def whole_line(ctx: Context, subscription: Doc, item: Doc, wanted: list[Doc] | None) -> Doc:
+    """Return the line of an item's whole period with the discounts that last, beside the other fixed items."""
+    from stripe_sandbox.engine.renew import items_of
+
+    at_s = ctx.now(subscription["test_clock"])
+    found = []
+    for one in [item, *(other for other in wanted or items_of(ctx, subscription["id"]) if other["id"] != item["id"])]:
+        price = ctx.get("price", one["price"])
+        if not lines.is_metered(price):
+            found.append(lines.licensed_line(ctx, one, price))
+
+    def offs(ids: list[str]) -> list[reckon.Off]:
+        return discounts.offs(ctx, discounts.lasting(ctx, ids), subscription["currency"], at_s)
+
+    return reckon.discount(found, lambda line: offs(line["discounts"]), offs(subscription["discounts"]))[0]
 
 
 def running_period(ctx: Context, subscription: Doc, rhythm: tuple[str, int], at_s: int) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, Params, new_id
+from stripe_sandbox.engine import taxes
+from stripe_sandbox.engine.discounts import Holder, detach_missing, redeem_all
 from stripe_sandbox.engine.lines import is_metered
 from stripe_sandbox.engine.renew import items_of
 from stripe_sandbox.wire.errors import BadRequest, missing_param
@@ -70,7 +72,7 @@ def check_set(ctx: Context, subscription: Doc, items: list[Doc]) -> None:
 
 def _new(ctx: Context, subscription: Doc, wish: Params, index: int, at_s: int) -> Doc:
     price = price_for(ctx, wish, index)
-    return new_item(subscription, price, wish, at_s)
+    return dress(ctx, subscription, new_item(subscription, price, wish, at_s), wish, f"items[{index}]")
 
 
 def price_for(ctx: Context, item: Params, index: int) -> Doc:
@@ -127,4 +129,25 @@ def _changed(ctx: Context, item: Doc, wish: Params, index: int) -> Doc:
         changed.pop("quantity", None)
     elif "quantity" in wish or price["id"] != old["id"]:
         changed["quantity"] = wish.get("quantity", 1)
-    return changed
+    subscription = ctx.get("subscription", item["subscription"])
+    return dress(ctx, subscription, changed, wish, f"items[{index}]")
+
+
+def dress(ctx: Context, subscription: Doc, item: Doc, wish: Params, where: str) -> Doc:
+    """Return an item with the tax rates and discounts a caller gives it."""
+    found = dict(item)
+    if "tax_rates" in wish:
+        found["tax_rates"] = taxes.check_rates(ctx, wish["tax_rates"], f"{where}[tax_rates]")
+    if "discounts" in wish:
+        holder = Holder(
+            customer=subscription["customer"],
+            currency=subscription["currency"],
+            at_s=ctx.now(subscription["test_clock"]),
+            test_clock=subscription["test_clock"],
+            subscription=subscription["id"],
+            subscription_item=item["id"],
+        )
+        old = item["discounts"]
+        found["discounts"] = redeem_all(ctx, wish["discounts"], holder, old, f"{where}[discounts]")
+        detach_missing(ctx, old, found["discounts"])
+    return found
