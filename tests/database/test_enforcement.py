@@ -144,24 +144,7 @@ async def test_free_bandwidth_is_told_at_each_mark_then_held_and_back_next_month
 
 async def test_pass_over_many_accounts_is_quick(world: EnforcementWorld) -> None:
     count = trials.choose(small=1_000, full=10_000)
-    now = world.clock.now()
-    await world.execute(
-        """WITH made AS (
-               INSERT INTO accounts (account_id, kind, name, created_at)
-               SELECT gen_random_uuid(), 'user', 'n', %s FROM generate_series(1, %s) RETURNING account_id
-           ), subs AS (
-               INSERT INTO subscriptions (id, account_id, user_id, plan, status, stripe_status, stripe_subscription_id,
-                   current_period_start, current_period_end, started_at, created_at, updated_at)
-               SELECT account_id, account_id, account_id, 'PRO', 'PAST_DUE', 'past_due', 'sub_' || account_id,
-                   %s, %s, %s, %s, %s FROM made
-           ), told AS (
-               INSERT INTO enforcement_accounts (account_id, noticed_failure_at, noticed_hold_at)
-               SELECT account_id, %s, %s FROM made
-           )
-           INSERT INTO payment_facts
-           SELECT account_id, 'sub_' || account_id, 'past_due', 'in', %s, false, %s, 1 FROM made""",
-        *(now, count, now, now + 30 * DAY, now, now, now, now - DAY, now + 6 * DAY, now - DAY, now),
-    )
+    await world.past_due_accounts(count, failed_at=world.clock.now() - DAY)
     started_s = time.monotonic()
     outcome = await world.enforcement.run_pass()
     took_s = time.monotonic() - started_s

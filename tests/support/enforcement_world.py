@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.service import SubscriptionService
 
+DAY = timedelta(days=1)
 WEB = ServiceDefinition(name="web", image="helvetia/demo:latest", memory_mb=64, cpu_cores=Decimal("0.05"))
 
 
@@ -76,6 +77,28 @@ class EnforcementWorld:
         now = self.clock.now()
         await self.execute("UPDATE payment_facts SET read_at = %s", now)
         await self.execute("UPDATE metering_accounts SET known_until = %s, waits_for_stripe = true", now)
+
+    async def past_due_accounts(self, count: int, *, failed_at: datetime) -> None:
+        """So many accounts without services that are past due since then, and told of it."""
+        now = self.clock.now()
+        await self.execute(
+            """WITH made AS (
+                   INSERT INTO accounts (account_id, kind, name, created_at)
+                   SELECT gen_random_uuid(), 'user', 'n', %s FROM generate_series(1, %s) RETURNING account_id
+               ), subs AS (
+                   INSERT INTO subscriptions (id, account_id, user_id, plan, status, stripe_status,
+                       stripe_subscription_id, current_period_start, current_period_end, started_at, created_at,
+                       updated_at)
+                   SELECT account_id, account_id, account_id, 'PRO', 'PAST_DUE', 'past_due', 'sub_' || account_id,
+                       %s, %s, %s, %s, %s FROM made
+               ), told AS (
+                   INSERT INTO enforcement_accounts (account_id, noticed_failure_at, noticed_hold_at)
+                   SELECT account_id, %s, %s FROM made
+               )
+               INSERT INTO payment_facts
+               SELECT account_id, 'sub_' || account_id, 'past_due', 'in', %s, false, %s, 1 FROM made""",
+            *(now, count, now, now + 30 * DAY, now, now, now, failed_at, failed_at + 7 * DAY, failed_at, now),
+        )
 
     async def execute(self, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
         async with self.database.transaction() as tx:

@@ -36,9 +36,10 @@ class ContainerService:
         async with self._database.transaction() as tx:
             await lock_account(tx, account_id)
             await self._admission.admit(tx, account_id, definition, Wish.RUNNING, former=None)
-            if not await store.insert_service(tx, account_id, service_id, definition, self._clock.now()):
+            made = await store.insert_service(tx, account_id, service_id, definition, self._clock.now())
+            if made is None:
                 raise ServiceNameTaken
-            return await self._find(tx, account_id, service_id)
+            return made
 
     async def list_services(
         self, account_id: AccountId, after: ServiceId | None = None, limit: int = LIST_LIMIT_MAX

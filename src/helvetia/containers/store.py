@@ -29,11 +29,17 @@ FROM services s
 """
 
 _INSERT = """
-INSERT INTO services (account_id, service_id, name, image, command, env, memory_mb, cpu_cores, replicas, volumes,
-                      wish, status, status_at, created_at, updated_at)
-VALUES (%(account_id)s, %(service_id)s, %(name)s, %(image)s, %(command)s, %(env)s, %(memory_mb)s, %(cpu_cores)s,
-        %(replicas)s, %(volumes)s, 'running', 'pending', %(at)s, %(at)s, %(at)s)
-ON CONFLICT (account_id, name) WHERE deleted_at IS NULL DO NOTHING
+WITH made AS (
+    INSERT INTO services (account_id, service_id, name, image, command, env, memory_mb, cpu_cores, replicas, volumes,
+                          wish, status, status_at, created_at, updated_at)
+    VALUES (%(account_id)s, %(service_id)s, %(name)s, %(image)s, %(command)s, %(env)s, %(memory_mb)s, %(cpu_cores)s,
+            %(replicas)s, %(volumes)s, 'running', 'pending', %(at)s, %(at)s, %(at)s)
+    ON CONFLICT (account_id, name) WHERE deleted_at IS NULL DO NOTHING RETURNING *
+), revised AS (
+    INSERT INTO service_revisions (account_id, service_id, revision, definition, created_at)
+    SELECT account_id, service_id, revision, %(definition)s, %(at)s FROM made
+)
+SELECT made.*, '{}'::text[] AS holds FROM made
 """
 
 _INSERT_REVISION = """
@@ -100,22 +106,24 @@ async def _fetch(tx: Transaction, where: str, values: Mapping[str, object]) -> l
 
 async def insert_service(
     tx: Transaction, account_id: AccountId, service_id: ServiceId, definition: ServiceDefinition, at: datetime
-) -> bool:
-    """Write a new service with its first revision; False when the name is taken."""
-    keys = {"account_id": account_id, "service_id": service_id, "at": at}
-    cursor = await tx.execute(_INSERT, {**_columns(definition), **keys})
-    if cursor.rowcount == 0:
-        return False
-    await insert_revision(tx, account_id, service_id, definition, at)
-    return True
+) -> Service | None:
+    """Write a new service with its first revision; None when the name is taken."""
+    keys = {"account_id": account_id, "service_id": service_id, "at": at, "definition": _to_text(definition)}
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_INSERT, {**_columns(definition), **keys})
+        row = await cursor.fetchone()
+    return None if row is None else _from_row(row)
+
+
+def _to_text(definition: ServiceDefinition) -> str:
+    return json.dumps(asdict(definition), default=str)
 
 
 async def insert_revision(
     tx: Transaction, account_id: AccountId, service_id: ServiceId, definition: ServiceDefinition, at: datetime
 ) -> None:
-    text = json.dumps(asdict(definition), default=str)
     keys = {"account_id": account_id, "service_id": service_id, "at": at}
-    await tx.execute(_INSERT_REVISION, {**keys, "definition": text})
+    await tx.execute(_INSERT_REVISION, {**keys, "definition": _to_text(definition)})
 
 
 async def get_service(tx: Transaction, account_id: AccountId, service_id: ServiceId) -> Service | None:

@@ -40,7 +40,6 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import LimitReached
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import BYTES_PER_GB
-from helvetia.subscriptions import store as subscriptions
 from helvetia.subscriptions.errors import SubscriptionNotFound
 
 _REFUSALS: dict[PaymentState, type[NewWorkRefused]] = {
@@ -166,8 +165,7 @@ class PlanAdmission:
         limits = PLANS[facts.effective_plan].limits
         if limits.bandwidth_gb_max < 0 and limits.storage_gb_max < 0:
             return QuotaUse()
-        record = await subscriptions.find(tx, facts.account_id)
-        return await store.quota_use(tx, facts.account_id, record.period_at(self._clock.now()))
+        return await store.quota_use(tx, facts.account_id, facts.period_at(self._clock.now()))
 
     @staticmethod
     async def _reserved(tx: Transaction, account_id: AccountId) -> Resources:

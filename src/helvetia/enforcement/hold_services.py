@@ -27,7 +27,6 @@ from helvetia.enforcement.policy import decide, held_for_quota
 from helvetia.enforcement.read_failures import is_confirmed
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.notifications import store as notifications
-from helvetia.subscriptions import store as subscriptions
 
 ACTOR = "enforcement"
 
@@ -132,7 +131,7 @@ async def check_quota(tx: Transaction, account_id: AccountId, *, holds: bool, te
     facts = await store.facts_of(tx, account_id)
     if facts is None:
         return
-    period = (await subscriptions.find(tx, account_id)).period_at(at)
+    period = facts.period_at(at)
     use = await store.quota_use(tx, account_id, period)
     if tells:
         for notice in limit_notices(facts, use, period, at=at):

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.period import Period
 from helvetia.kernel.status import SubscriptionStatus
+from helvetia.subscriptions.model import unsubscribed_period
 
 
 class EnforcementMode(StrEnum):
@@ -94,7 +96,8 @@ class PaymentFacts:
 class AccountFacts:
     """Everything the policy asks of an account, read in one statement.
 
-    `known_until`: a read of this account's subscriptions began then, so nothing earlier at Stripe is unknown.
+    `period` is the stored one (see `period_at`). `known_until`: a read of this account's subscriptions began then, so
+    nothing earlier at Stripe is unknown.
     """
 
     account_id: AccountId
@@ -104,6 +107,7 @@ class AccountFacts:
     stripe_subscription_id: str | None = None
     stripe_status: str | None = None
     ended_at: datetime | None = None
+    period: Period | None = None
     known_until: datetime | None = None
     payment: PaymentFacts | None = None
     free_chosen_at: datetime | None = None
@@ -116,6 +120,11 @@ class AccountFacts:
     @property
     def first_failed_at(self) -> datetime | None:
         return None if self.payment is None else self.payment.first_failed_at
+
+    def period_at(self, now: datetime) -> Period:
+        """The period whose use counts: Stripe's while a subscription lives, else the month that `now` is in."""
+        is_live = self.stripe_subscription_id is not None and self.status is not SubscriptionStatus.CANCELED
+        return self.period if is_live and self.period is not None else unsubscribed_period(now, self.ended_at)
 
     @property
     def ended_by_failure(self) -> bool:

@@ -42,7 +42,6 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.observability.metrics import ENFORCEMENT_BRAKE
 from helvetia.stripe_gateway.actions import StripeActions
-from helvetia.subscriptions import store as subscriptions
 from helvetia.subscriptions.errors import SubscriptionNotFound
 from helvetia.subscriptions.service import SubscriptionService
 
@@ -128,8 +127,7 @@ class EnforcementService:
             facts = await store.facts_of(tx, account_id)
             if facts is None:
                 raise SubscriptionNotFound
-            period = (await subscriptions.find(tx, account_id)).period_at(now)
-            use = await store.quota_use(tx, account_id, period)
+            use = await store.quota_use(tx, account_id, facts.period_at(now))
             services = await services_of(tx, account_id)
         rule = PLAN_RULES[facts.effective_plan]
         return Explanation(

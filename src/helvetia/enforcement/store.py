@@ -19,12 +19,12 @@ from helvetia.enforcement.model import (
 )
 from helvetia.kernel.identity import AccountId, new_id
 from helvetia.kernel.period import Period
-from helvetia.metering.store_storage import storage_held_bytes
+from helvetia.metering.store_storage import STORAGE_HELD
 
 # Facts about payments count only for the subscription and the status they were read with.
 _FACTS = """
 SELECT s.account_id, s.plan, s.status, s.stripe_customer_id, s.stripe_subscription_id, s.stripe_status, s.ended_at,
-       m.known_until,
+       s.current_period_start, s.current_period_end, m.known_until,
        CASE WHEN s.status = 'CANCELED' AND EXISTS (
            SELECT FROM plan_changes p WHERE p.account_id = s.account_id
                AND p.stripe_subscription_id = s.stripe_subscription_id AND p.direction = 'end' AND p.state = 'scheduled'
@@ -85,9 +85,10 @@ WHERE a.deleted_at IS NULL AND s.plan <> 'ENTERPRISE'
 ORDER BY e.quota_checked_at NULLS FIRST, a.account_id LIMIT %s
 """
 
-_BANDWIDTH = """
-SELECT coalesce(sum(quantity), 0) FROM usage_records
-WHERE account_id = %s AND metric = 'BANDWIDTH_GB' AND period_start >= %s AND period_start < %s
+_USE = f"""
+SELECT (SELECT coalesce(sum(quantity), 0) FROM usage_records
+        WHERE account_id = %s AND metric = 'BANDWIDTH_GB' AND period_start >= %s AND period_start < %s),
+       ({STORAGE_HELD})
 """
 
 
@@ -127,6 +128,7 @@ def _from_row(row: Mapping[str, Any]) -> AccountFacts:
         stripe_subscription_id=row["stripe_subscription_id"],
         stripe_status=row["stripe_status"],
         ended_at=row["ended_at"],
+        period=Period(starts_at=row["current_period_start"], ends_at=row["current_period_end"]),
         known_until=row["known_until"],
         payment=payment,
         free_chosen_at=row["free_chosen_at"],
@@ -195,10 +197,8 @@ async def mark_checked(tx: Transaction, account_id: AccountId, at: datetime) -> 
 
 async def quota_use(tx: Transaction, account_id: AccountId, period: Period) -> QuotaUse:
     """The period's bandwidth so far, and what is held now, in bytes."""
-    row = await (await tx.execute(_BANDWIDTH, (account_id, period.starts_at, period.ends_at))).fetchone()
-    return QuotaUse(
-        bandwidth_bytes=0 if row is None else int(row[0]), storage_bytes=await storage_held_bytes(tx, account_id)
-    )
+    row = await (await tx.execute(_USE, (account_id, period.starts_at, period.ends_at, account_id))).fetchone()
+    return QuotaUse() if row is None else QuotaUse(bandwidth_bytes=int(row[0]), storage_bytes=int(row[1]))
 
 
 async def save_free_chosen(tx: Transaction, account_id: AccountId, at: datetime) -> None:

@@ -143,7 +143,7 @@ async def lock_open_holders(tx: Transaction, account_id: AccountId, readings_fro
     ]
 
 
-_HELD = """
+STORAGE_HELD = """
     SELECT coalesce(sum(latest.size_bytes), 0) FROM storage_holders h
     CROSS JOIN LATERAL (
         SELECT r.size_bytes FROM storage_readings r
@@ -156,5 +156,5 @@ _HELD = """
 
 async def storage_held_bytes(tx: Transaction, account_id: AccountId) -> int:
     """Bytes of all layers and volumes that are not gone, by their latest reading."""
-    row = await (await tx.execute(_HELD, (account_id,))).fetchone()
+    row = await (await tx.execute(STORAGE_HELD, (account_id,))).fetchone()
     return 0 if row is None else int(row[0])
