@@ -48,6 +48,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("PUT", "/api/v1/billing/enforcement/stop-order", RUN_SERVICES, {"services": []}, 200),
     ("POST", "/api/v1/billing/enforcement/free", MOVE_MONEY, None, 409),
     ("GET", "/api/v1/notifications", READ_BILLING, None, 200),
+    ("PUT", "/api/v1/notifications/language", MOVE_MONEY, {"language": "de"}, 200),
     ("GET", "/billing", READ_BILLING, None, 200),
     ("GET", "/api/v1/services", READ_SERVICES, None, 200),
     ("GET", ONE, READ_SERVICES, None, 404),

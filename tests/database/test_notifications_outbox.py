@@ -1,12 +1,11 @@
 """The outbox: once with the mailbox whatever dies, retried over SMTP with the same message id, shown with its state."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
+from helvetia.accounts.model import Role
 from helvetia.database.pool import Database
 from helvetia.enforcement.model import EnforcementConfig
 from helvetia.kernel.clock import ManualClock
@@ -14,42 +13,13 @@ from helvetia.kernel.identity import AccountId
 from helvetia.notifications import store
 from helvetia.notifications.model import MailConfig, Notice, NoticeKind
 from support.enforcement_world import EnforcementWorld, killed_after
-
-
-@dataclass
-class MailServer:
-    """Just enough of SMTP, on loopback; `refusals` counts down the messages it does not take."""
-
-    port: int = 0
-    refusals: int = 0
-    messages: list[str] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 test\r\n")
-        while line := (await reader.readline()).decode().strip():
-            word = line.split(" ", maxsplit=1)[0].upper()
-            if word == "DATA":
-                writer.write(b"354 go on\r\n")
-                text = (await reader.readuntil(b"\r\n.\r\n")).decode()
-                self.refusals -= 1
-                if self.refusals < 0:
-                    self.messages.append(text)
-                writer.write(b"451 later\r\n" if self.refusals >= 0 else b"250 taken\r\n")
-            else:
-                writer.write(b"221 bye\r\n" if word == "QUIT" else b"250 ok\r\n")
-            await writer.drain()
-            if word == "QUIT":
-                break
-        writer.close()
+from support.mail_sink import MailSink, mail_sink
 
 
 @pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    found = MailServer()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.port = server.sockets[0].getsockname()[1]
-    yield found
-    server.close()
+async def mail() -> AsyncIterator[MailSink]:
+    async with mail_sink() as sink:
+        yield sink
 
 
 async def queue(world: EnforcementWorld, account_id: AccountId, key: str = "plan:1") -> None:
@@ -66,9 +36,9 @@ async def queue(world: EnforcementWorld, account_id: AccountId, key: str = "plan
 
 
 async def test_e05_mail_goes_to_the_address_of_the_owner_once(
-    database: Database, clock: ManualClock, mail: MailServer
+    database: Database, clock: ManualClock, mail: MailSink
 ) -> None:
-    config = MailConfig(smtp_url=f"smtp://127.0.0.1:{mail.port}")
+    config = MailConfig(smtp_url=mail.url())
     world = EnforcementWorld(database, clock, EnforcementConfig(), config)
     account_id = await world.account("ada", services=0)
     for _ in range(3):
@@ -81,10 +51,10 @@ async def test_e05_mail_goes_to_the_address_of_the_owner_once(
 
 
 async def test_refused_mail_is_tried_again_later_under_its_id(
-    database: Database, clock: ManualClock, mail: MailServer
+    database: Database, clock: ManualClock, mail: MailSink
 ) -> None:
     mail.refusals = 1
-    config = MailConfig(smtp_url=f"smtp://127.0.0.1:{mail.port}")
+    config = MailConfig(smtp_url=mail.url())
     world = EnforcementWorld(database, clock, EnforcementConfig(), config)
     account_id = await world.account("ada", services=0)
     await queue(world, account_id)
@@ -111,8 +81,8 @@ async def test_mail_that_is_never_taken_is_given_up_and_says_so(database: Databa
     assert (shown.state, shown.attempt_count) == ("failed", 8)
 
 
-async def test_claim_of_a_dead_worker_runs_out(database: Database, clock: ManualClock, mail: MailServer) -> None:
-    config = MailConfig(smtp_url=f"smtp://127.0.0.1:{mail.port}")
+async def test_claim_of_a_dead_worker_runs_out(database: Database, clock: ManualClock, mail: MailSink) -> None:
+    config = MailConfig(smtp_url=mail.url())
     world = EnforcementWorld(database, clock, EnforcementConfig(), config)
     account_id = await world.account("ada", services=0)
     await queue(world, account_id)
@@ -136,3 +106,47 @@ async def test_mailbox_gets_each_notice_once_whatever_dies(database: Database, c
     shown = await world.notifications.list_notifications(account_id)
     assert [one.state for one in shown] == ["sent"] * 20
     assert len(await world.notifications.read_mailbox()) == 20
+
+
+async def test_address_that_is_refused_is_told_and_the_others_are_served_once(
+    database: Database, clock: ManualClock, mail: MailSink
+) -> None:
+    world = EnforcementWorld(database, clock, EnforcementConfig(), MailConfig(smtp_url=mail.url()))
+    owner = await world.accounts.create_user("owner@example.com")
+    organization = await world.accounts.create_organization("Alpine Labs", owner.account_id)
+    helper = await world.accounts.create_user("gone@example.com")
+    await world.accounts.set_role(organization.account_id, helper.account_id, Role.BILLING_ADMIN, actor="test")
+    mail.unknown.add("gone@example.com")
+    await queue(world, organization.account_id)
+    for _ in range(2):
+        await world.notifications.send_due()
+    assert len(mail.messages) == 1
+    (shown,) = await world.notifications.list_notifications(organization.account_id)
+    assert (shown.state, list(shown.recipients)) == ("sent", ["owner@example.com"])
+    assert "gone@example.com" in (shown.last_error or "")
+
+
+async def test_german_account_is_told_in_german(database: Database, clock: ManualClock, mail: MailSink) -> None:
+    world = EnforcementWorld(database, clock, EnforcementConfig(), MailConfig(smtp_url=mail.url()))
+    for name, language in (("ada", "de"), ("eva", None)):
+        account_id = await world.account(name, services=0)
+        if language is not None:
+            await world.notifications.set_language(account_id, language, actor="user:ada")
+        await queue(world, account_id)
+    await world.notifications.send_due()
+    german, english = mail.messages
+    assert "Subject: Ihr Tarif ist jetzt Pro" in german
+    assert "Subject: Your plan is now Pro" in english
+
+
+async def test_credentials_go_to_this_machine_but_never_in_the_clear_to_another(
+    database: Database, clock: ManualClock, mail: MailSink
+) -> None:
+    async with mail_sink("127.0.0.2") as elsewhere:
+        for sink in (mail, elsewhere):
+            config = MailConfig(smtp_url=sink.url("helvetia:p%40ss@"))
+            world = EnforcementWorld(database, clock, EnforcementConfig(), config)
+            await queue(world, await world.account(f"ada-at-{sink.port}", services=0))
+            await world.notifications.send_due()
+        assert mail.logins == [("helvetia", "p@ss")]
+        assert (len(mail.messages), elsewhere.logins, elsewhere.messages) == (1, [], [])

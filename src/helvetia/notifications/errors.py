@@ -1,6 +1,6 @@
 """What can go wrong with a notice."""
 
-from helvetia.kernel.errors import Forbidden, Unavailable
+from helvetia.kernel.errors import Forbidden, Invalid, Unavailable
 
 
 class MailNotAccepted(Unavailable):
@@ -13,3 +13,9 @@ class MailboxForbidden(Forbidden):
     """The local mailbox is for this machine only, and only while no mail server is set."""
 
     code = "mailbox_forbidden"
+
+
+class UnknownLanguage(Invalid):
+    """Notices are written in one of the languages named here."""
+
+    code = "unknown_language"

@@ -94,6 +94,6 @@ class MailConfig:
 class MailChannel(Protocol):
     """A way for mail to leave the house."""
 
-    async def send(self, message: Message) -> None:
-        """Raises MailNotAccepted."""
+    async def send(self, message: Message) -> Sequence[str]:
+        """Says which addresses were refused while others were served. Raises MailNotAccepted."""
         ...

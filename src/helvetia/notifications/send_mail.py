@@ -1,20 +1,24 @@
-"""Mail leaves by SMTP: the standard library's client, one connection a message, in a thread of its own.
+"""Mail leaves by SMTP: aiosmtplib, one connection a message.
 
-Promises: it ends in time, and either the server took the message for all recipients or `MailNotAccepted` says why.
-Credentials are sent only over TLS (smtps, or STARTTLS which the server must offer), except to this machine.
+Promises: it ends in time, and either the server took the message or `MailNotAccepted` says why; addresses it refused
+beside others that it took are told. Credentials are sent only over TLS (smtps, or STARTTLS which the server must
+offer), except to this machine.
 """
 
 import asyncio
-import smtplib
 import ssl
+from collections.abc import Sequence
 from email.message import EmailMessage
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import aiosmtplib
 
 from helvetia.database.pool import assert_no_transaction
 from helvetia.notifications.errors import MailNotAccepted
 from helvetia.notifications.model import MailConfig, Message
 
-CONNECT_S = 10.0
+STEP_MAX_S = 10.0
+SEND_MAX_S = 60.0
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"smtp": 25, "smtps": 465}
 
@@ -25,33 +29,39 @@ class SmtpChannel:
     def __init__(self, config: MailConfig) -> None:
         self._config = config
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> Sequence[str]:
         """Raises MailNotAccepted."""
         assert_no_transaction()
+        if not message.recipients:
+            raise MailNotAccepted("The account has nobody whom mail could reach.")
         try:
-            await asyncio.to_thread(self._deliver, to_email(message, self._config.sender))
-        except (OSError, smtplib.SMTPException) as error:
+            async with asyncio.timeout(SEND_MAX_S):
+                return await self._deliver(to_email(message, self._config.sender))
+        except (OSError, aiosmtplib.SMTPException, ValueError) as error:
             raise MailNotAccepted(f"The mail server did not take the message: {type(error).__name__}.") from error
 
-    def _deliver(self, email: EmailMessage) -> None:
+    async def _deliver(self, email: EmailMessage) -> Sequence[str]:
         url = urlsplit(self._config.smtp_url or "")
-        host, port = url.hostname or "localhost", url.port or _PORTS.get(url.scheme, 25)
-        context = ssl.create_default_context()
-        if url.scheme == "smtps":
-            client: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=CONNECT_S, context=context)
-        else:
-            client = smtplib.SMTP(host, port, timeout=CONNECT_S)
-        with client:
-            client.ehlo_or_helo_if_needed()
-            is_secure = url.scheme == "smtps"
-            if not is_secure and client.has_extn("starttls"):
-                client.starttls(context=context)
-                is_secure = True
+        client = aiosmtplib.SMTP(
+            hostname=url.hostname or "localhost",
+            port=url.port or _PORTS.get(url.scheme, 25),
+            timeout=STEP_MAX_S,
+            use_tls=url.scheme == "smtps",
+            tls_context=ssl.create_default_context(),
+        )
+        async with client:
             if url.username is not None:
-                if not is_secure and host not in _LOCAL:
-                    raise smtplib.SMTPNotSupportedError("no TLS to send credentials over")
-                client.login(unquote(url.username), unquote(url.password or ""))
-            client.send_message(email)
+                await _sign_in(client, url)
+            refused, _ = await client.send_message(email)
+        return sorted(refused)
+
+
+async def _sign_in(client: aiosmtplib.SMTP, url: SplitResult) -> None:
+    """The connection has used STARTTLS by now where the server offers it."""
+    is_secure = client.transport is not None and client.transport.get_extra_info("sslcontext") is not None
+    if not is_secure and url.hostname not in _LOCAL:
+        raise aiosmtplib.SMTPException("no TLS to send credentials over")
+    await client.login(unquote(url.username or ""), unquote(url.password or ""))
 
 
 def to_email(message: Message, sender: str) -> EmailMessage:

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import structlog
 
+from helvetia.audit.store import record
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.notifications import store
-from helvetia.notifications.errors import MailNotAccepted
+from helvetia.notifications.errors import MailNotAccepted, UnknownLanguage
 from helvetia.notifications.model import (
     MailChannel,
     MailConfig,
@@ -24,6 +25,7 @@ from helvetia.notifications.model import (
     Notification,
 )
 from helvetia.notifications.render_message import render_message
+from helvetia.notifications.words import LANGUAGES
 
 BATCH_MAX = 50
 MAILBOX_MAX = 100
@@ -67,6 +69,23 @@ class NotificationService:
         async with self._database.transaction() as tx:
             return await store.newest(tx, account_id, before=before, now=self._clock.now(), limit=limit)
 
+    async def language(self, account_id: AccountId) -> str:
+        """The language of the account's notices: its own choice, else this installation's."""
+        async with self._database.transaction() as tx:
+            chosen, _, _ = await store.recipients_of(tx, account_id)
+        return chosen or self._config.language
+
+    async def set_language(self, account_id: AccountId, language: str, *, actor: str) -> None:
+        """Notices rendered from now on are in that language. Raises UnknownLanguage."""
+        if language not in LANGUAGES:
+            raise UnknownLanguage(languages=sorted(LANGUAGES))
+        async with self._database.transaction() as tx:
+            await store.set_language(tx, account_id, language)
+            detail = {"language": language}
+            await record(
+                tx, account_id=account_id, actor=actor, action="language_set", detail=detail, at=self._clock.now()
+            )
+
     async def read_mailbox(self) -> Sequence[Notification]:
         """The local mailbox; empty where mail leaves the house."""
         async with self._database.transaction() as tx:
@@ -91,12 +110,12 @@ class NotificationService:
         async with self._database.transaction() as tx:
             message = await self._render(tx, one)
         try:
-            await self._channel.send(message)
+            refused = await self._channel.send(message)
         except MailNotAccepted as error:
             await self._note_failure(one, error)
             return 0
         async with self._database.transaction() as tx:
-            await store.mark_sent(tx, one, message, channel="smtp", at=self._clock.now())
+            await store.mark_sent(tx, one, message, channel="smtp", at=self._clock.now(), refused=refused)
         return 1
 
     async def _note_failure(self, one: Notification, error: MailNotAccepted) -> None:

@@ -76,13 +76,17 @@ async def claim_due(
         return sorted(await cursor.fetchall(), key=lambda one: (one.due_at, one.notification_id))
 
 
-async def mark_sent(tx: Transaction, one: Notification, message: Message, *, channel: str, at: datetime) -> None:
-    """Keep what was sent, to whom and how."""
+async def mark_sent(
+    tx: Transaction, one: Notification, message: Message, *, channel: str, at: datetime, refused: Sequence[str] = ()
+) -> None:
+    """Keep what was sent, to whom and how, and whose addresses were refused."""
+    served = [recipient for recipient in message.recipients if recipient not in refused]
+    error = f"The mail server refused {', '.join(refused)}." if refused else None
     await tx.execute(
         """UPDATE notifications SET state = 'sent', sent_at = %s, channel = %s, recipients = %s, subject = %s,
-               body_text = %s, body_html = %s, last_error = NULL WHERE account_id = %s AND notification_id = %s""",
+               body_text = %s, body_html = %s, last_error = %s WHERE account_id = %s AND notification_id = %s""",
         (
-            *(at, channel, list(message.recipients), message.subject, message.text, message.html),
+            *(at, channel, served, message.subject, message.text, message.html, error),
             *(one.account_id, one.notification_id),
         ),
     )

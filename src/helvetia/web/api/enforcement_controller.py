@@ -16,6 +16,8 @@ from helvetia.notifications.service import NotificationService
 from helvetia.web.api.house_controller import is_this_machine
 from helvetia.web.api.schemas.enforcement import (
     EnforcementAnswer,
+    LanguageAnswer,
+    LanguageRequest,
     NotificationListAnswer,
     StopOrderAnswer,
     StopOrderRequest,
@@ -77,12 +79,19 @@ class NotificationController:
 
     def add_to(self, router: APIRouter) -> None:
         router.add_api_route("/api/v1/notifications", self.list_notifications, methods=["GET"], tags=["billing"])
+        router.add_api_route("/api/v1/notifications/language", self.set_language, methods=["PUT"], tags=["billing"])
         router.add_api_route("/mailbox", self.get_mailbox, methods=["GET"], include_in_schema=False)
 
     async def list_notifications(self, caller: BillingReader, limit: Limit = 50) -> NotificationListAnswer:
         """Notices of the account with their delivery, newest first."""
         found = await self._notifications.list_notifications(caller.account_id, limit=limit)
-        return NotificationListAnswer(notifications=[to_wire_notification(one) for one in found])
+        language = await self._notifications.language(caller.account_id)
+        return NotificationListAnswer(notifications=[to_wire_notification(one) for one in found], language=language)
+
+    async def set_language(self, caller: MoneyMover, wanted: LanguageRequest) -> LanguageAnswer:
+        """The language of the account's notices: `en` or `de`."""
+        await self._notifications.set_language(caller.account_id, wanted.language, actor=_actor(caller))
+        return LanguageAnswer(language=wanted.language)
 
     async def get_mailbox(
         self, request: Request, _peer: Annotated[None, Depends(Open("only this machine may read it"))]

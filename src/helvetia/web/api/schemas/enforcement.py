@@ -77,6 +77,15 @@ class NotificationAnswer(WireAnswer):
 
 class NotificationListAnswer(WireAnswer):
     notifications: list[NotificationAnswer]
+    language: str
+
+
+class LanguageRequest(WireRequest):
+    language: str = Field(min_length=2, max_length=2)
+
+
+class LanguageAnswer(WireAnswer):
+    language: str
 
 
 def to_wire_enforcement(found: Explanation) -> EnforcementAnswer:
