@@ -1,7 +1,8 @@
 """The arrow account → Stripe customer: one per account, however many ask at once.
 
 Stripe answers the same customer to the same idempotency key; our row, under the account's lock, remembers the first.
-From then on the closing of usage waits for Stripe's boundaries. Fails as the gateway fails, with nothing stored.
+From then on the closing of usage waits for Stripe's boundaries. One that was deleted at Stripe is replaced, when
+something is to be bought and its end has been read; it stays on record. Fails as the gateway fails, nothing stored.
 """
 
 from datetime import datetime
@@ -10,6 +11,8 @@ import structlog
 
 from helvetia.accounts import store as accounts
 from helvetia.accounts.errors import AccountNotFound
+from helvetia.audit import record
+from helvetia.billing.errors import AlreadySubscribed
 from helvetia.billing.model import BillingConfig
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
@@ -17,6 +20,7 @@ from helvetia.kernel.identity import AccountId
 from helvetia.metering import store as metering
 from helvetia.stripe_gateway.model import NewCustomer, StripeGateway
 from helvetia.subscriptions import store as subscriptions
+from helvetia.subscriptions.service import SubscriptionService
 
 _log = structlog.get_logger()
 
@@ -58,3 +62,35 @@ async def _remember(
     if first != customer_id:
         _log.warning("billing.customer_superfluous", account_id=str(account_id), customer_id=customer_id, kept=first)
     return first
+
+
+async def get_usable_customer(
+    database: Database,
+    clock: Clock,
+    gateway: StripeGateway,
+    config: BillingConfig,
+    subscriptions_service: SubscriptionService,
+    account_id: AccountId,
+) -> str:
+    """A customer that can buy: as `get_or_create_customer`, but never one that was deleted at Stripe."""
+    known = await get_or_create_customer(database, clock, gateway, config, account_id)
+    if not (await gateway.retrieve_customer(known)).is_deleted:
+        return known
+    if (await subscriptions_service.sync_subscription(account_id)).record.is_live_at_stripe:
+        raise AlreadySubscribed
+    async with database.transaction() as tx:
+        account = await accounts.lock_account(tx, account_id)
+        user = await accounts.find_user(tx, account_id)
+    email = None if user is None else user.email
+    made = await gateway.get_or_create_customer(
+        NewCustomer(account_id=account_id, name=account.name, email=email, test_clock=config.test_clock, replaces=known)
+    )
+    at = clock.now()
+    async with database.transaction() as tx:
+        await accounts.lock_account(tx, account_id)
+        if await subscriptions.replace_customer(tx, account_id, known, made.customer_id, at):
+            detail = {"former": known, "new": made.customer_id}
+            await record(
+                tx, account_id=account_id, actor="billing", action="billing.customer_replaced", detail=detail, at=at
+            )
+        return (await subscriptions.find(tx, account_id)).stripe_customer_id or made.customer_id

@@ -7,7 +7,7 @@ no longer arrive, and finds the page it made. Nothing is charged before the cust
 
 from helvetia.audit import record
 from helvetia.billing.errors import AlreadySubscribed, CheckoutBusy, PlanNotSold
-from helvetia.billing.get_or_create_customer import get_or_create_customer
+from helvetia.billing.get_or_create_customer import get_or_create_customer, get_usable_customer
 from helvetia.billing.model import checked_address
 from helvetia.billing.parts import BillingParts, nothing_charged, one_at_a_time
 from helvetia.catalogue.plans import SubscriptionPlan
@@ -38,6 +38,9 @@ async def open_checkout(
                 raise AlreadySubscribed(plan=found.record.plan, change_at=CHANGE_ROUTE)
             session = await _open_session(parts, customer_id, plan)
             if session is None:
+                customer_id = await get_usable_customer(
+                    parts.database, parts.clock, parts.gateway, parts.config, parts.subscriptions, account_id
+                )
                 key = f"checkout:{account_id}:{plan}:{turn.lease.fencing_number}"
                 wanted = NewCheckout(
                     account_id=account_id,

@@ -10,7 +10,7 @@ from helvetia.billing import store
 from helvetia.billing.adopt_card import adopt_card
 from helvetia.billing.create_subscription import SubscribeParts, SubscribeWish, create_subscription
 from helvetia.billing.errors import AlreadySubscribed, PlanNotSold
-from helvetia.billing.get_or_create_customer import get_or_create_customer
+from helvetia.billing.get_or_create_customer import get_or_create_customer, get_usable_customer
 from helvetia.billing.mirror_invoices import mirror_invoices
 from helvetia.billing.model import (
     PAGE_SIZE_MAX,
@@ -102,7 +102,9 @@ class BillingService:
             raise AlreadySubscribed
         wish = SubscribeWish(
             account_id=account_id,
-            customer_id=await self.get_or_create_customer(account_id),
+            customer_id=await get_usable_customer(
+                self._database, self._clock, self._gateway, self._config, self._subscriptions, account_id
+            ),
             plan=plan,
             payment_method=payment_method,
         )

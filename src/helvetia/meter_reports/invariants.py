@@ -31,6 +31,8 @@ INVARIANTS: Mapping[str, str] = {
     "usage is reported to the account's own customer": """
         SELECT r.account_id, r.identifier FROM meter_reports r JOIN subscriptions s USING (account_id)
         WHERE r.stripe_customer_id IS DISTINCT FROM s.stripe_customer_id
+            AND NOT EXISTS (SELECT FROM former_customers f
+                WHERE f.account_id = r.account_id AND f.stripe_customer_id = r.stripe_customer_id)
     """,
     "the reports of a period never come to less than nothing": f"""
         SELECT account_id, metric, billing_period_start, {_COUNTED} AS value FROM meter_reports

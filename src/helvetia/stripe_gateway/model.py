@@ -28,12 +28,13 @@ class StripeAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCustomer:
-    """What a customer is made from; `test_clock` only ever in a sandbox."""
+    """What a customer is made from; `test_clock` only ever in a sandbox; `replaces` one that was deleted."""
 
     account_id: AccountId
     name: str
     email: str | None = None
     test_clock: str | None = None
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

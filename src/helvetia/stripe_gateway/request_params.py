@@ -25,7 +25,10 @@ VALUE_KEY = "value"
 
 def of_new_customer(new: NewCustomer) -> tuple[CustomerCreateParams, str]:
     """The key holds the account and a digest of the rest: a renamed account is a new request, not a mismatch."""
-    wanted: CustomerCreateParams = {"name": new.name, "metadata": {"account_id": str(new.account_id)}}
+    metadata = {"account_id": str(new.account_id)}
+    if new.replaces is not None:
+        metadata["replaces"] = new.replaces
+    wanted: CustomerCreateParams = {"name": new.name, "metadata": metadata}
     if new.email is not None:
         wanted["email"] = new.email
     if new.test_clock is not None:

@@ -124,7 +124,7 @@ def _problems(
 
 def _unchanged(former: SubscriptionRecord, subscriptions: Sequence[Subscription], now: datetime) -> SubscriptionState:
     problem = None
-    if former.stripe_subscription_id is not None:
+    if former.stripe_subscription_id is not None and former.status is not SubscriptionStatus.CANCELED:
         problem = f"Stripe no longer lists {former.stripe_subscription_id}"
     return SubscriptionState(
         stripe_subscription_id=former.stripe_subscription_id,

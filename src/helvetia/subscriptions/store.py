@@ -88,7 +88,9 @@ async def find(tx: Transaction, account_id: AccountId) -> SubscriptionRecord:
 
 async def find_account_of_customer(tx: Transaction, stripe_customer_id: str) -> AccountId | None:
     cursor = await tx.execute(
-        "SELECT account_id FROM subscriptions WHERE stripe_customer_id = %s", (stripe_customer_id,)
+        "SELECT account_id FROM subscriptions WHERE stripe_customer_id = %s"
+        " UNION ALL SELECT account_id FROM former_customers WHERE stripe_customer_id = %s LIMIT 1",
+        (stripe_customer_id, stripe_customer_id),
     )
     row = await cursor.fetchone()
     return None if row is None else AccountId(row[0])
@@ -150,12 +152,28 @@ async def save_status(
 
 
 async def save_customer(tx: Transaction, account_id: AccountId, stripe_customer_id: str, at: datetime) -> None:
-    """Raises nothing when it is there already; a customer is never replaced."""
+    """Raises nothing when it is there already; only a deleted customer is ever replaced."""
     await tx.execute(
         "UPDATE subscriptions SET stripe_customer_id = %s, updated_at = %s"
         " WHERE account_id = %s AND stripe_customer_id IS NULL",
         (stripe_customer_id, at, account_id),
     )
+
+
+async def replace_customer(tx: Transaction, account_id: AccountId, former: str, new: str, at: datetime) -> bool:
+    """Only of the customer that is known to be deleted; says whether it was still the account's."""
+    cursor = await tx.execute(
+        "UPDATE subscriptions SET stripe_customer_id = %s, updated_at = %s"
+        " WHERE account_id = %s AND stripe_customer_id = %s",
+        (new, at, account_id, former),
+    )
+    if cursor.rowcount:
+        await tx.execute(
+            "INSERT INTO former_customers (stripe_customer_id, account_id, replaced_at) VALUES (%s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            (former, account_id, at),
+        )
+    return cursor.rowcount == 1
 
 
 async def billing_periods(tx: Transaction, account_id: AccountId) -> tuple[BillingPeriod, ...]:

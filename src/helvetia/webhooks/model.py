@@ -76,7 +76,7 @@ EVENT_TABLE: Mapping[str, Handling] = {
     "invoice.upcoming": _ignored("it names no invoice yet; usage is closed by our own clock"),
     "customer.created": _ignored("we make the customers; one made elsewhere belongs to no account"),
     "customer.updated": _sync("balance, card or standing may have changed; a new card is offered for what is open"),
-    "customer.deleted": _noted("its subscriptions have ended: CANCELED; it can never be billed again"),
+    "customer.deleted": _noted("its subscriptions have ended: CANCELED; the next checkout makes a new customer"),
     "payment_method.attached": _sync("with a new card open invoices may get paid"),
     "payment_method.detached": _sync("the next payment may fail; its own events follow"),
     "payment_method.automatically_updated": _sync("the bank renewed the card"),
