@@ -36,6 +36,7 @@ async def open_checkout(
             found = await parts.subscriptions.sync_subscription(account_id)
             if found.record.is_live_at_stripe:
                 raise AlreadySubscribed(plan=found.record.plan, change_at=CHANGE_ROUTE)
+            customer_id = found.record.stripe_customer_id or customer_id
             session = await _open_session(parts, customer_id, plan)
             if session is None:
                 customer_id = await get_usable_customer(
