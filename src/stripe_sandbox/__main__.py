@@ -13,6 +13,8 @@ from stripe_sandbox.app import Server
 from stripe_sandbox.connections import CuttableProtocol
 from stripe_sandbox.store import Store
 
+# Long, as a load balancer's: a caller that pauses must not meet a connection that is just being closed.
+_KEEP_ALIVE_S = 75
 _SHUTDOWN_S = 2
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
 
@@ -59,6 +61,7 @@ def main() -> None:
         proxy_headers=False,
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
 

@@ -30,6 +30,18 @@ def test_transactions_commit_in_one_place() -> None:
     assert found == []
 
 
+def test_single_statement_block_holds_a_single_call() -> None:
+    """Each statement in such a block commits by itself, so a second one would not belong to the first."""
+    found = []
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.AsyncWith) or "single_statement()" not in ast.unparse(node.items[0]):
+                continue
+            if sum(isinstance(inner, ast.Await) for inner in ast.walk(node)) != 1 or len(node.body) != 1:
+                found.append(f"{path.relative_to(SOURCE)}:{node.lineno}")
+    assert found == []
+
+
 def test_sql_stands_in_stores_only() -> None:
     found = []
     for path in SOURCE.rglob("*.py"):

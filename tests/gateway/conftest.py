@@ -1,10 +1,5 @@
 """The sandbox as a child process for the whole run; each test has a Stripe account (a key) of its own."""
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -20,6 +15,7 @@ from helvetia.stripe_gateway.model import PriceBook
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.invariants import broken_invariants as broken_subscriptions
 from support.billing_house import BillingHouse, MovableClock, build_house
+from support.sandbox_process import running_sandbox
 from support.stripe_world import StripeWorld
 
 FOR_THE_OPERATOR = {
@@ -29,35 +25,10 @@ FOR_THE_OPERATOR = {
 }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=1) as answer:  # noqa: S310 - loopback
-            return answer.status == 200
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
-    port = _free_port()
-    process = subprocess.Popen([sys.executable, "-m", "stripe_sandbox", "--port", str(port)])
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(100):
-            if _answers(url) or process.poll() is not None:
-                break
-            time.sleep(0.1)
-        assert _answers(url), "the sandbox did not start"
+    with running_sandbox() as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-START_WITHIN_S = 15.0
+START_WITHIN_S = 60.0
 
 
 def free_port() -> int:

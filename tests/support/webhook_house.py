@@ -30,6 +30,8 @@ from support.sandbox_process import free_port
 from support.stripe_world import StripeWorld
 
 SECRET = "whsec_test"
+# Longer than any pause of a test: a request must never meet a connection that is just being closed for idleness.
+KEEP_ALIVE_S = 600
 MISSIONS_FIVE = (
     *("customer.subscription.created", "customer.subscription.updated", "customer.subscription.deleted"),
     *("invoice.paid", "invoice.payment_failed"),
@@ -102,7 +104,9 @@ async def webhook_house(
     app = FastAPI()
     StripeWebhookController(service).add_to(app.router)
     add_problem_handlers(app)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=port, log_level="error", lifespan="off", timeout_keep_alive=KEEP_ALIVE_S)
+    )
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined, method-assign]
     tasks = [asyncio.create_task(server._serve())]
     while not server.started:
@@ -156,13 +160,23 @@ async def subscribed_house(
 
 async def all_events(world: StripeWorld) -> list[dict[str, Any]]:
     """Every event of the sandbox's account, oldest first."""
+    return await _events(world, "starting_after", "")
+
+
+async def events_after(world: StripeWorld, event_id: str) -> list[dict[str, Any]]:
+    """Those that came after this event (all, when it is empty), oldest first."""
+    return await (_events(world, "ending_before", event_id) if event_id else all_events(world))
+
+
+async def _events(world: StripeWorld, cursor: str, event_id: str) -> list[dict[str, Any]]:
+    """Pages are newest first, whichever way one turns them."""
     found: list[dict[str, Any]] = []
-    after: dict[str, Any] = {}
     for _ in range(1000):
-        page = await world.v1.events.list_async({"limit": 100, **after})  # type: ignore[typeddict-item]
-        raw = json.loads(page.last_response.body)  # type: ignore[union-attr]
-        found += raw["data"]
+        options: dict[str, Any] = {"limit": 100, **({cursor: event_id} if event_id else {})}
+        raw = await world.get("/v1/events", **options)
+        is_back = cursor == "starting_after"
+        found = raw["data"][::-1] + found if is_back else found + raw["data"][::-1]
         if not raw["has_more"]:
             break
-        after = {"starting_after": raw["data"][-1]["id"]}
-    return found[::-1]
+        event_id = raw["data"][-1 if is_back else 0]["id"]
+    return found

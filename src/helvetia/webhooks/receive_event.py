@@ -88,7 +88,7 @@ def ignored_because(event: StripeEvent) -> str | None:
 async def receive_event(database: Database, clock: Clock, event: StripeEvent) -> Receipt:
     """Keep a verified event."""
     because = ignored_because(event)
-    async with database.transaction() as tx:
+    async with database.single_statement() as tx:
         is_new = await store.insert_event(tx, event, source="webhook", wall=clock.wall(), ignored_because=because)
     if not is_new:
         return Receipt.DUPLICATE
