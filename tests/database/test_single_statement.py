@@ -12,6 +12,12 @@ async def single(database_url: str) -> Database:
     return Database(database_url, connections_max=1, wait_s=0.2)
 
 
+async def change_mind(single: Database) -> None:
+    async with single.transaction() as tx:
+        await tx.execute("INSERT INTO words VALUES ('rolled back')")
+        raise ValueError("changed its mind")
+
+
 async def test_single_statement_is_committed_and_the_next_transaction_is_whole_again(single: Database) -> None:
     await single.open()
     async with single.transaction() as tx:
@@ -21,9 +27,7 @@ async def test_single_statement_is_committed_and_the_next_transaction_is_whole_a
         with pytest.raises(NetworkInsideTransaction):
             assert_no_transaction()
     with pytest.raises(ValueError, match="changed its mind"):
-        async with single.transaction() as tx:
-            await tx.execute("INSERT INTO words VALUES ('rolled back')")
-            raise ValueError("changed its mind")
+        await change_mind(single)
     async with single.transaction() as tx:
         assert await (await tx.execute("SELECT word FROM words")).fetchall() == [("kept",)]
     await single.close()

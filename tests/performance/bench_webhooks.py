@@ -21,6 +21,7 @@ import psycopg
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from loads import CLOCK, open_loop
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -28,7 +29,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from helvetia.kernel.clock import SystemClock
 from helvetia.settings import SANDBOX_WEBHOOK_SECRET, Settings
 from helvetia.webhooks.verify_signature import sign, verify_signature
 from helvetia.wiring.controllers import WebProvider
@@ -50,7 +50,6 @@ PEERS = {
     "stripe_sync_engine_10_connections_per_s": "765 to 884",
 }
 PATH = "/api/v1/webhooks/stripe"
-CLOCK = SystemClock()
 
 
 def make_event(number: int) -> bytes:
@@ -115,23 +114,13 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> None:
         assert answer.status == 200, await answer.text()
 
 
-async def open_loop(url: str) -> list[float]:
-    """Milliseconds from the instant a request was due to its answer."""
-    took_ms: list[float] = []
-    connector = aiohttp.TCPConnector(limit=64)
-    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
-        began_s = CLOCK.monotonic() + 0.05
+async def open_loop_of(url: str) -> list[float]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
 
         async def send(number: int) -> None:
-            due_s = began_s + number / OPEN_RATE_PER_S
-            body = make_event(number)
-            await asyncio.sleep(due_s - CLOCK.monotonic())
-            await post(session, url, body)
-            took_ms.append((CLOCK.monotonic() - due_s) * 1000)
+            await post(session, url, make_event(number))
 
-        for number in range(int(OPEN_RATE_PER_S * OPEN_S)):
-            group.create_task(send(number))
-    return took_ms
+        return await open_loop(send, rate_per_s=OPEN_RATE_PER_S, lasts_s=OPEN_S)
 
 
 async def closed_loop(url: str, process_id: int) -> tuple[float, float]:
@@ -185,7 +174,7 @@ async def measure(database_url: str) -> dict[str, object]:
         urls = {name: f"http://127.0.0.1:{port}{PATH}" for name, port in ports.items()}
         for url in urls.values():
             await warm_up(url)
-        latencies_ms = [await open_loop(urls["house"]) for _ in range(ROUNDS)]
+        latencies_ms = [await open_loop_of(urls["house"]) for _ in range(ROUNDS)]
         rounds = [
             {
                 name: await closed_loop(urls[name], int(server.pid or 0))

@@ -39,11 +39,11 @@ def running_server() -> Iterator[str]:
 
 
 @contextmanager
-def cloned_database(server_url: str) -> Iterator[str]:
-    """A database of one test's own, dropped afterwards."""
+def cloned_database(server_url: str, template: str = TEMPLATE) -> Iterator[str]:
+    """A database of one test's own, dropped afterwards; nobody may be connected to the template."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     url = _with_database(server_url, name)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE installation SET installation_id = %s", (f"test-{uuid4().hex}",))

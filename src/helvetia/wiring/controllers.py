@@ -50,7 +50,9 @@ class Controllers:
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
+        # Routes are tried in this order: first the one that is called most.
         return (
+            self.stripe_webhook,
             self.house,
             self.account,
             self.billing,
@@ -58,7 +60,6 @@ class Controllers:
             self.payment,
             self.service,
             self.readings,
-            self.stripe_webhook,
             self.enforcement,
             self.notification,
             self.sign_in,
