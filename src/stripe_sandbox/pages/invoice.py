@@ -32,7 +32,8 @@ def _invoice(visit: Visit) -> Doc:
     return invoice
 
 
-def _seller(visit: Visit) -> str:
+def seller(visit: Visit) -> str:
+    """Return the name of whoever sells."""
     row = visit.ctx.store.row("SELECT body FROM accounts WHERE id=?", visit.ctx.account)
     body = json.loads(row["body"]) if row else {}
     return str(body["settings"]["dashboard"]["display_name"])
@@ -49,7 +50,7 @@ def pdf(visit: Visit) -> Response:
 
     invoice = _invoice(visit)
     headers = render.HEADERS | {"Content-Disposition": f'inline; filename="Invoice-{invoice["number"]}.pdf"'}
-    return Response(draw(invoice, _seller(visit)), media_type="application/pdf", headers=headers)
+    return Response(draw(invoice, seller(visit)), media_type="application/pdf", headers=headers)
 
 
 def pay(visit: Visit) -> Response:
@@ -125,7 +126,7 @@ def _page(visit: Visit, invoice: Doc, typed: dict[str, str], errors: dict[str, s
         status,
         invoice=invoice,
         lines=invoice["_lines"],
-        seller=_seller(visit),
+        seller=seller(visit),
         saved=visit.ctx.find("payment_method", saved) if saved else None,
         waits=invoice["status"] == "open" and _waits(visit, invoice),
         path=_path(visit, invoice),

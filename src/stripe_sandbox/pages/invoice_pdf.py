@@ -247,3 +247,24 @@ def _totals(sheet: _Sheet, invoice: Doc) -> None:
         sheet.text_line(label, 9.5, style=style, width=50, height=7)
         sheet.set_xy(_MARGIN + 142, y)
         sheet.text_line(words.money(amount, currency), 9.5, style=style, width=28, height=7, align="R")
+
+
+def draw_note(note: Doc, seller: str) -> bytes:
+    """Return the file of a credit note (its document, with all lines)."""
+    currency = note["currency"]
+    sheet = _Sheet(str(note["number"]))
+    sheet.set_creation_date(datetime.fromtimestamp(note["effective_at"], UTC))
+    sheet.set_title(plain(f"Credit note {note['number']}"))
+    sheet.set_author(plain(seller))
+    sheet.add_page()
+    sheet.text_line("Credit note", 24, style="B", height=11)
+    facts = f"{note['number']}  ·  {words.day(note['effective_at'])}  ·  {words.sentence(note['status'])}"
+    sheet.text_line(facts, 9.5, _SOFT)
+    sheet.text_line(seller, 9.5)
+    sheet.ln(6)
+    for line in note["_lines"]:
+        _row(sheet, (line["description"] or "Credit", "", "", words.money(line["amount"], currency)), 9.5, _INK)
+        sheet.ln(2)
+    for label, name in (("Discount", "discount_amount"), ("Total credited", "total")):
+        _row(sheet, (label, "", "", words.money(note[name], currency)), 9.5, _INK, "B")
+    return bytes(sheet.output())

@@ -13,7 +13,7 @@ from stripe_sandbox.context import Cause, Context
 from stripe_sandbox.documents import Kind, random_text
 from stripe_sandbox.driver import Driver
 from stripe_sandbox.objects import account as accounts
-from stripe_sandbox.pages import checkout, guard, inspector, invoice, portal, render
+from stripe_sandbox.pages import checkout, credit_note, guard, inspector, invoice, portal, render
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire.errors import BadRequest, NotFound, StripeError
@@ -35,7 +35,7 @@ class Site:
 
     def routes(self) -> list[Route]:
         """Return the routes of every page."""
-        pages = (*checkout.PAGES, *portal.PAGES, *invoice.PAGES, *inspector.PAGES)
+        pages = (*checkout.PAGES, *portal.PAGES, *invoice.PAGES, *credit_note.PAGES, *inspector.PAGES)
         return [
             Route("/static/sandbox.css", _style, methods=["GET"]),
             Route("/", _guarded(self._accounts), methods=["GET"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.contract import (
+    cases_credit_notes,
     cases_customers,
     cases_discounts,
     cases_invoices,
@@ -13,6 +14,7 @@ from sandbox.contract import (
 )
 
 CASES = (
+    *cases_credit_notes.CASES,
     *cases_customers.CASES,
     *cases_discounts.CASES,
     *cases_subscriptions.CASES,
