@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helvetia.containers.model import ContainerRecord, ContainerState
 from helvetia.kernel.identity import AccountId, ServiceId
-from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
+from helvetia.kernel.quantity import NS_PER_HOUR, NS_PER_S, UsageMetric
 from helvetia.metering.lifecycle.trace_runs import sight, trace_runs
 from helvetia.metering.model import NOBODY, FindingCause, Life, Piece, Run, WrittenPiece
 from helvetia.metering.windows.plan_rows import plan_rows
@@ -63,6 +63,13 @@ def test_a_bound_gives_way_to_a_later_look_and_to_the_engines_own_finish() -> No
     assert (back.finished_ns, back.seen_ns, back.vanished, back.final_until_ns) == (None, 600, False, 0)
     told = gone.merge(look(container(100, 450), 700))
     assert (told.finished_ns, told.seen_ns, told.vanished) == (450, 450, False)
+
+
+def test_a_finish_told_by_a_clock_that_was_ahead_is_no_later_than_the_look_that_saw_it() -> None:
+    hour, second = NS_PER_HOUR, NS_PER_S
+    run = look(container(hour, 9 * hour), 2 * hour)
+    assert run.finished_ns == 2 * hour + 5 * second
+    assert run.merge(look(container(hour, 9 * hour), 10 * hour)) == run
 
 
 def test_a_stopped_container_without_a_finish_has_only_shown_that_it_started() -> None:

@@ -70,8 +70,8 @@ def integrate_run(life: Life, edges: Sequence[int], seen: RunReadings) -> Usage:
     steps, anomalies = byte_steps(life, within, seen.counted_bytes)
     pieces: list[Piece] = []
     for metric, quantities, readings in (
-        (UsageMetric.COMPUTE_HOURS, spread([_whole(life)], edges), within),
-        (UsageMetric.MEMORY_GB_HOURS, spread(memory_holds(life, measured), edges), measured),
+        (UsageMetric.COMPUTE_HOURS, spread(_lived(life, [_whole(life)]), edges), within),
+        (UsageMetric.MEMORY_GB_HOURS, spread(_lived(life, memory_holds(life, measured)), edges), measured),
         (UsageMetric.BANDWIDTH_GB, spread_steps(life, steps, edges), within),
     ):
         bound = _bound(metric, seen.interval_ns, life)
@@ -90,7 +90,7 @@ def integrate_holder(life: Life, edges: Sequence[int], readings: Iterable[SizeRe
     sampled = [reading.sampled_ns for reading in ordered]
     bound = "each size is held to the next reading, until the last look at it"
     metric = UsageMetric.STORAGE_GB
-    return Usage(pieces=_pieces(metric, life, edges, spread(holds, edges), sampled, bound))
+    return Usage(pieces=_pieces(metric, life, edges, spread(_lived(life, holds), edges), sampled, bound))
 
 
 def spread(holds: Iterable[Hold], edges: Sequence[int]) -> list[int]:
@@ -145,7 +145,11 @@ def memory_gaps(life: Life, measured: Sequence[Reading], interval_ns: int) -> li
         holes.append((life.judged_from_ns, first.sampled_ns))
     ends = [*(reading.sampled_ns for reading in measured[1:]), life.known_until_ns]
     holes += [(_held_until(reading), end) for reading, end in zip(measured, ends, strict=False)]
-    return [Stretch(starts_ns=start, ends_ns=end, detail=detail) for start, end in holes if start < end]
+    return [
+        Stretch(starts_ns=start, ends_ns=end, detail=detail)
+        for start, end in holes
+        if sum(until - since for since, until in life.lived(start, end)) > (interval_ns if life.skipped else 0)
+    ]
 
 
 def byte_steps(life: Life, readings: Iterable[Reading], counted_bytes: int) -> tuple[list[Step], list[Stretch]]:
@@ -167,6 +171,15 @@ def byte_steps(life: Life, readings: Iterable[Reading], counted_bytes: int) -> t
             steps.append(Step(at_ns=reading.sampled_ns, transmitted_bytes=counter - highest))
             highest = counter
     return steps, anomalies
+
+
+def _lived(life: Life, holds: Iterable[Hold]) -> list[Hold]:
+    """Holds without the time that the host's clock jumped over."""
+    return [
+        Hold(starts_ns=since, ends_ns=until, level=hold.level)
+        for hold in holds
+        for since, until in life.lived(hold.starts_ns, hold.ends_ns)
+    ]
 
 
 def _believable(life: Life, readings: Iterable[Reading]) -> list[Reading]:

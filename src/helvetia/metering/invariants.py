@@ -59,13 +59,19 @@ INVARIANTS: Mapping[str, str] = {
         SELECT * FROM ({_PIECES}) AS p
         WHERE date_trunc('hour', period_end - interval '1 microsecond', 'UTC') > date_trunc('hour', period_start, 'UTC')
     """,
-    "compute of a whole run is its finish minus its start": """
-        SELECT r.account_id, r.incarnation, r.finished_ns - r.started_ns AS lived_ns, coalesce(u.quantity, 0) AS counted
-        FROM container_runs r LEFT JOIN (
+    "compute of a whole run is its finish minus its start, without what its clock jumped over": """
+        SELECT r.account_id, r.incarnation, r.lived_ns, coalesce(u.quantity, 0) AS counted
+        FROM (
+            SELECT account_id, service_id, incarnation, closed_at, finished_ns - started_ns - (
+                SELECT coalesce(sum(greatest(0, least(finished_ns, stepped_to_ns)
+                    - greatest(started_ns, stepped_to_ns - step_ns))), 0)
+                FROM metering_clock_steps s WHERE s.node = container_runs.node AND s.step_ns > 0) AS lived_ns
+            FROM container_runs
+        ) AS r LEFT JOIN (
             SELECT account_id, service_id, incarnation, sum(quantity) AS quantity FROM usage_records
             WHERE metric = 'COMPUTE_HOURS' GROUP BY account_id, service_id, incarnation
         ) AS u USING (account_id, service_id, incarnation)
-        WHERE r.closed_at IS NOT NULL AND coalesce(u.quantity, 0) <> r.finished_ns - r.started_ns
+        WHERE r.closed_at IS NOT NULL AND coalesce(u.quantity, 0) <> r.lived_ns
     """,
     "bandwidth of a whole run is its highest counter": """
         SELECT r.account_id, r.incarnation, c.counter, coalesce(u.quantity, 0) AS counted
@@ -89,7 +95,13 @@ INVARIANTS: Mapping[str, str] = {
         WHERE r.closed_at IS NOT NULL
           AND extract(epoch FROM p.period_start) * 1000000000 >= (SELECT readings_from_ns FROM metering_horizon)
     """,
-    "no row is closed before it ends": "SELECT * FROM usage_records WHERE closed_at < period_end",
+    # A clock that was set back lives some time twice; what it says then is no measure.
+    "no row is closed before it ends": """
+        SELECT * FROM usage_records u WHERE closed_at < period_end AND NOT EXISTS (
+            SELECT FROM metering_clock_steps s WHERE s.step_ns < 0
+                AND extract(epoch FROM u.closed_at) * 1000000000
+                    BETWEEN s.stepped_to_ns AND s.stepped_to_ns - s.step_ns)
+    """,
     "usage belongs to a service of its account": """
         SELECT u.* FROM usage_records u LEFT JOIN services s USING (account_id, service_id)
         WHERE s.service_id IS NULL

@@ -175,7 +175,9 @@ class Run:
 
     def _merged_finish(self, sighting: "Run") -> int | None:
         if sighting.finished_ns is not None:
-            return sighting.finished_ns
+            # A run finishes once: of two finishes one was told, or seen, on a clock that was off.
+            is_told = self.finished_ns is not None and not self.vanished
+            return min(self.finished_ns or 0, sighting.finished_ns) if is_told else sighting.finished_ns
         if self.vanished and sighting.seen_ns > self.seen_ns:
             return None
         return self.finished_ns
@@ -204,7 +206,8 @@ class SizeReading:
 class Life:
     """What pieces are cut from: a run or a storage holder. `ends_ns` is None while it goes on, seen until `seen_ns`.
 
-    `readings_from_ns`: readings before it were dropped; what was counted of them stands.
+    `readings_from_ns`: readings before it were dropped; what was counted of them stands. `skipped`: stretches that the
+    host's clock jumped over, in order: nobody lived them, and nothing counts there.
     """
 
     service_id: ServiceId
@@ -215,6 +218,7 @@ class Life:
     final_until_ns: int | None
     counts_external: bool = False
     readings_from_ns: int = 0
+    skipped: Sequence[tuple[int, int]] = ()
 
     @property
     def known_until_ns(self) -> int:
@@ -236,6 +240,15 @@ class Life:
     def judged_from_ns(self) -> int:
         """From when a missing reading is a gap: it may have been there before."""
         return max(self.starts_ns, self.readings_from_ns)
+
+    def lived(self, starts_ns: int, ends_ns: int) -> Sequence[tuple[int, int]]:
+        """The parts of a stretch that the clock did not jump over."""
+        parts, from_ns = [], starts_ns
+        for skipped_from_ns, skipped_until_ns in self.skipped:
+            if from_ns < min(skipped_from_ns, ends_ns):
+                parts.append((from_ns, min(skipped_from_ns, ends_ns)))
+            from_ns = max(from_ns, skipped_until_ns)
+        return [*parts, (from_ns, ends_ns)] if from_ns < ends_ns else parts
 
     def can_recount(self, metric: UsageMetric, starts_ns: int) -> bool:
         """Whether what a window's piece is made of is still there; a run's time needs no readings."""

@@ -1,6 +1,6 @@
 """All SQL of storage holders (writable layers and volumes) and their sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from helvetia.containers.model import StorageSize
@@ -9,7 +9,10 @@ from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_HOUR
 from helvetia.metering.model import Life
 
-_LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns"
+Skipped = Mapping[str, Sequence[tuple[int, int]]]
+"""For each node, the stretches that its clock jumped over."""
+
+_LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node"
 
 # A holder that had gone and is there again was away in between: a size of 0 just after it went ends the former hold.
 # One that was only presumed gone, with its node, was there all along: its last size is held on to the next.
@@ -122,7 +125,9 @@ async def mark_layer_gone(tx: Transaction, container_id: str, *, gone_ns: int) -
     )
 
 
-async def lock_open_holders(tx: Transaction, account_id: AccountId, readings_from_ns: int) -> list[Life]:
+async def lock_open_holders(
+    tx: Transaction, account_id: AccountId, readings_from_ns: int, skipped: Skipped
+) -> list[Life]:
     """Holders of an account that are not counted for good, locked until the transaction ends."""
     cursor = await tx.execute(
         f"""SELECT {_LIFE} FROM storage_holders WHERE account_id = %s AND closed_at IS NULL
@@ -138,8 +143,9 @@ async def lock_open_holders(tx: Transaction, account_id: AccountId, readings_fro
             seen_ns=seen_ns,
             final_until_ns=final_until_ns,
             readings_from_ns=readings_from_ns,
+            skipped=skipped.get(node, ()),
         )
-        for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns in await cursor.fetchall()
+        for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node in await cursor.fetchall()
     ]
 
 

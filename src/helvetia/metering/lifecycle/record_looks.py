@@ -15,6 +15,7 @@ from helvetia.kernel.clock import Clock, to_ns
 from helvetia.metering import store_runs, store_storage
 from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
+from helvetia.metering.windows import store_steps
 
 _log = structlog.get_logger()
 
@@ -72,6 +73,15 @@ class LookRecorder:
         for size in strays:
             _log.warning("metering.storage_unowned", holder=size.holder, size_bytes=size.size_bytes)
         return len(owned)
+
+    async def record_clock_step(self, node: str, *, stepped_to_ns: int, step_ns: int) -> None:
+        """The clock of a node jumped: time that it jumped over counts nothing."""
+        async with self._database.transaction() as tx:
+            await store_runs.lock_node(tx, node)
+            await store_steps.save_clock_step(
+                tx, node, stepped_to_ns=stepped_to_ns, step_ns=step_ns, recorded_at=self._clock.now()
+            )
+        _log.warning("metering.clock_stepped", node=node, step_ms=step_ns // 1_000_000)
 
     async def record_outage(self, node: str, detail: str) -> None:
         """A gap for everything that runs at a node which cannot be looked at."""

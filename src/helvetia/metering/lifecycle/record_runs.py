@@ -12,9 +12,13 @@ from helvetia.containers.errors import HostUnavailable
 from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerState
 from helvetia.database.pool import Database, assert_no_transaction
 from helvetia.kernel.clock import Clock, to_ns
+from helvetia.kernel.quantity import NS_PER_S
 from helvetia.metering.lifecycle.record_looks import LookRecorder
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.model import CounterReader
+
+STEP_MIN_NS = 5 * NS_PER_S
+"""Wall-clock and monotonic time that part by more than this between two looks: the clock was set, or it slept."""
 
 
 class RunRecorder:
@@ -27,11 +31,12 @@ class RunRecorder:
         self._host = host
         self._reader = reader
         self._config = config
+        self._last_look: tuple[int, int] | None = None
         self._looks = LookRecorder(database, clock, interval_ms=config.sample_interval_ms)
 
     async def sample(self) -> int:
         """Read the counters of everything that runs; how many readings were taken."""
-        looked_ns = self._now_ns()
+        looked_ns = await self._look_ns()
         async with self._host_in_time():
             records = await self._host.list_containers()
             counters = await self._reader.read(_running(records))
@@ -40,7 +45,7 @@ class RunRecorder:
 
     async def look_at(self, container_id: str) -> ContainerRecord | None:
         """Look at one container now, and read its counters if it runs."""
-        looked_ns = self._now_ns()
+        looked_ns = await self._look_ns()
         async with self._host_in_time():
             record = await self._host.inspect(container_id)
             counters = await self._reader.read(_running([record])) if record is not None else ()
@@ -50,7 +55,7 @@ class RunRecorder:
 
     async def sweep(self) -> Sequence[ContainerRecord]:
         """Look at every container; a run that the engine knows no more ends when it was last seen."""
-        looked_ns = self._now_ns()
+        looked_ns = await self._look_ns()
         async with self._host_in_time():
             records = list(await self._host.list_containers())
         listed = {record.container_id for record in records}
@@ -68,14 +73,21 @@ class RunRecorder:
 
     async def sample_storage(self) -> int:
         """Read the sizes of all layers and volumes; how many were read."""
-        looked_ns = self._now_ns()
+        looked_ns = await self._look_ns()
         async with self._host_in_time():
             sizes = await self._host.read_storage()
         return await self._looks.record_sizes(self._host.node, sizes, looked_ns)
 
-    def _now_ns(self) -> int:
+    async def _look_ns(self) -> int:
+        """The instant of a look. A clock that jumped since the last one is written down before anything is seen."""
         assert_no_transaction()
-        return to_ns(self._clock.now())
+        wall_ns, monotonic_ns = to_ns(self._clock.wall()), round(self._clock.monotonic() * NS_PER_S)
+        looked_ns, last, self._last_look = to_ns(self._clock.now()), self._last_look, (wall_ns, monotonic_ns)
+        if last is not None:
+            step_ns = (wall_ns - last[0]) - (monotonic_ns - last[1])
+            if abs(step_ns) > STEP_MIN_NS:
+                await self._looks.record_clock_step(self._host.node, stepped_to_ns=looked_ns, step_ns=step_ns)
+        return looked_ns
 
     @asynccontextmanager
     async def _host_in_time(self) -> AsyncIterator[None]:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from helvetia.containers.model import ContainerRecord, ContainerState
 from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.quantity import NS_PER_S
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
+
+CLOCKS_APART_NS = 5 * NS_PER_S
+"""So far may the engine's clock be ahead of the look that saw the finish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,10 @@ def sight(record: ContainerRecord, owner: AccountId, node: str, looked_ns: int) 
     if record.started_ns is None or record.incarnation is None:
         return None
     is_over = record.state not in {ContainerState.RUNNING, ContainerState.PAUSED}
-    finished_ns = max(record.started_ns, record.finished_ns) if is_over and record.finished_ns is not None else None
+    finished_ns = None
+    if is_over and record.finished_ns is not None:
+        # An engine whose clock was ahead tells a finish to come: it was over when we looked, at the latest.
+        finished_ns = max(record.started_ns, min(record.finished_ns, looked_ns + CLOCKS_APART_NS))
     # An engine that says "stopped" but not when has only shown that it started.
     seen_ns = record.started_ns if is_over else max(record.started_ns, looked_ns)
     return Run(

@@ -115,7 +115,7 @@ def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -
 
 
 def _refused_record(record: ContainerRecord, batch: NodeBatch, node: str, known: Known, now_ns: int) -> str | None:
-    instants = [record.created_ns, *(one for one in (record.started_ns, record.finished_ns) if one is not None)]
+    instants = [record.created_ns, *((record.started_ns,) if record.started_ns is not None else ())]
     owner = known.services.get(record.service_id)
     if known.nodes.get(record.container_id, node) != node:
         return "other_node"

@@ -31,6 +31,7 @@ from helvetia.metering.model import (
     floor_hour_ns,
 )
 from helvetia.metering.store_pieces import LifeKey, Ranges
+from helvetia.metering.windows import store_steps
 from helvetia.metering.windows.cut_windows import cut_windows
 from helvetia.metering.windows.plan_rows import plan_rows
 
@@ -88,8 +89,11 @@ async def roll_up_account(
     settled_ns = max(to_ns(now) - config.settle_ns, 0 if through is None else to_ns(through))
     counting = Counting(account_id=account_id, now=now, settled_ns=settled_ns, config=config)
     from_ns = await store.readings_from_ns(tx)
-    lives = [_life_of(run, from_ns) for run in await store_runs.lock_open_runs(tx, account_id)]
-    holders = await store_storage.lock_open_holders(tx, account_id, from_ns)
+    skipped = await store_steps.skipped_stretches(tx)
+    lives = [
+        _life_of(run, from_ns, skipped.get(run.node, ())) for run in await store_runs.lock_open_runs(tx, account_id)
+    ]
+    holders = await store_storage.lock_open_holders(tx, account_id, from_ns, skipped)
     if not lives and not holders:
         return False
     cuts_ns = await store.cuts_after(tx, account_id, min(life.counts_from_ns for life in (*lives, *holders)))
@@ -200,7 +204,7 @@ def _key(life: Life) -> LifeKey:
     return life.service_id, life.incarnation
 
 
-def _life_of(run: Run, readings_from_ns: int) -> Life:
+def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[tuple[int, int]]) -> Life:
     return Life(
         service_id=run.service_id,
         incarnation=run.incarnation,
@@ -210,4 +214,5 @@ def _life_of(run: Run, readings_from_ns: int) -> Life:
         final_until_ns=run.final_until_ns,
         counts_external=bool(run.counts_external),
         readings_from_ns=readings_from_ns,
+        skipped=skipped,
     )
