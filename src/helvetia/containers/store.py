@@ -148,6 +148,12 @@ async def list_services(
     )
 
 
+async def service_names(tx: Transaction, account_id: AccountId) -> Mapping[ServiceId, str]:
+    """The names of an account's services, deleted ones too: their usage outlives them."""
+    cursor = await tx.execute("SELECT service_id, name FROM services WHERE account_id = %s", (account_id,))
+    return {ServiceId(service_id): name for service_id, name in await cursor.fetchall()}
+
+
 async def services_to_drive(tx: Transaction) -> Sequence[Service]:
     """Every service that the reconciler looks after: all but those whose deletion is complete."""
     return await _fetch(tx, "WHERE s.status <> 'deleted' ORDER BY s.service_id", {})

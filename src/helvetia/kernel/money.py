@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 
 # Enough digits for any quantity × price; the default context of 28 would round silently.
-_EXACT = Context(prec=76)
+EXACT = Context(prec=76)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,10 @@ class Money:
 
 def round_metered_line(quantity: Decimal, unit_price_minor: Decimal) -> int:
     """Amount of one metered line in minor units: quantity × price, half-up; a negative total bills 0 (Stripe)."""
-    exact = _EXACT.multiply(quantity, unit_price_minor)
-    return max(0, int(exact.to_integral_value(rounding=ROUND_HALF_UP, context=_EXACT)))
+    exact = EXACT.multiply(quantity, unit_price_minor)
+    return max(0, int(exact.to_integral_value(rounding=ROUND_HALF_UP, context=EXACT)))
 
 
 def round_proration_line(exact_minor: Decimal) -> int:
     """Amount of one proration line in minor units: toward minus infinity (Stripe)."""
-    return int(exact_minor.to_integral_value(rounding=ROUND_FLOOR, context=_EXACT))
+    return int(exact_minor.to_integral_value(rounding=ROUND_FLOOR, context=EXACT))

@@ -86,11 +86,11 @@ def _values(account_id: AccountId, period: Period, service_id: ServiceId | None 
         "starts_ns": to_ns(period.starts_at),
         "ends_ns": to_ns(period.ends_at),
         "limit": GAPS_SHOWN_MAX,
-        **_days(period),
+        **whole_days(period),
     }
 
 
-def _days(period: Period) -> dict[str, object]:
+def whole_days(period: Period) -> dict[str, object]:
     """The whole UTC days of a period, and what is left of it before and after them."""
     starts_at, ends_at = period.starts_at.astimezone(UTC), period.ends_at.astimezone(UTC)
     first = datetime.combine(starts_at, time(), UTC)

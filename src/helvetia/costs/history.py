@@ -1,0 +1,176 @@
+"""The arrow usage over time → rows with quantities and costs that add up exactly. Pure.
+
+A sold quantity is the floor₆ figure of everything up to and with a row, less that of everything before it, metric by
+metric in order of time. So the rows of a range add up to the floor₆ of its whole, as the invoice has it, and so do
+their costs, which are quantity times price with all its places; only the invoice's line is rounded, once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from helvetia.costs.errors import RangeInFuture, RangeReversed, RangeTooLong, UnknownZone
+from helvetia.kernel.identity import ServiceId
+from helvetia.kernel.money import EXACT
+from helvetia.kernel.period import Period
+from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_sold_quantity
+from helvetia.metering.history.model import Grain, UsageCell, UsageFilter
+
+ROWS_MAX = 50_000
+RANGE_MAX = timedelta(days=731)
+"""24 months."""
+
+HOURS_RANGE_MAX = timedelta(days=31)
+ZONED_RANGE_MAX = timedelta(days=93)
+"""Days of another zone than UTC are made of hourly records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """What was used of a metric in [starts_at, ends_at): `cost_minor` has all its places, nothing is rounded."""
+
+    starts_at: datetime
+    ends_at: datetime
+    service_id: ServiceId | None
+    metric: UsageMetric
+    base_quantity: int
+    quantity: Decimal
+    unit: str
+    unit_price_minor: Decimal
+    cost_minor: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryTotal:
+    """A metric over the whole range: the sums of its rows."""
+
+    metric: UsageMetric
+    base_quantity: int
+    quantity: Decimal
+    unit: str
+    unit_price_minor: Decimal
+    cost_minor: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageHistory:
+    """Rows by time, service and metric, and one total for each metric asked for."""
+
+    wanted: UsageFilter
+    rows: Sequence[HistoryRow]
+    totals: Sequence[HistoryTotal]
+
+    @property
+    def cost_minor(self) -> Decimal:
+        return sum((total.cost_minor for total in self.totals), Decimal(0))
+
+
+def check_range(wanted: UsageFilter, *, now: datetime) -> None:
+    """Refuse what would scan without bound, or makes no sense.
+
+    Raises:
+        RangeInFuture, RangeTooLong
+    """
+    length = wanted.period.ends_at - wanted.period.starts_at
+    if wanted.period.starts_at > now:
+        raise RangeInFuture
+    longest = HOURS_RANGE_MAX if wanted.grain is Grain.HOUR else RANGE_MAX
+    if wanted.zone.key != "UTC":
+        longest = min(longest, ZONED_RANGE_MAX)
+    if length > longest:
+        raise RangeTooLong(days_max=longest.days)
+
+
+def to_period(starts_at: datetime, ends_at: datetime) -> Period:
+    """A half-open range.
+
+    Raises:
+        RangeReversed
+    """
+    if ends_at <= starts_at:
+        raise RangeReversed
+    return Period(starts_at=starts_at, ends_at=ends_at)
+
+
+def to_zone(name: str) -> ZoneInfo:
+    """A zone of the IANA database.
+
+    Raises:
+        UnknownZone
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UnknownZone from error
+
+
+class RunningQuantities:
+    """Turns base units, in order of time, into sold quantities that telescope."""
+
+    def __init__(self) -> None:
+        self._sums = dict.fromkeys(UsageMetric, 0)
+
+    def add(self, metric: UsageMetric, base_quantity: int) -> Decimal:
+        """What this adds to the floor₆ of everything so far."""
+        before = to_sold_quantity(metric, self._sums[metric])
+        self._sums[metric] += base_quantity
+        return to_sold_quantity(metric, self._sums[metric]) - before
+
+
+def price_cells(
+    cells: Iterable[UsageCell],
+    wanted: UsageFilter,
+    unit_prices_minor: Mapping[UsageMetric, Decimal],
+    running: RunningQuantities,
+) -> Iterator[HistoryRow]:
+    """One row for each cell, in the order given, which must be that of time."""
+    for cell in cells:
+        quantity = running.add(cell.metric, cell.quantity)
+        price = unit_prices_minor[cell.metric]
+        yield HistoryRow(
+            starts_at=max(cell.starts_at, wanted.period.starts_at),
+            ends_at=min(bucket_end(cell.starts_at, wanted.grain, wanted.zone), wanted.period.ends_at),
+            service_id=cell.service_id,
+            metric=cell.metric,
+            base_quantity=cell.quantity,
+            quantity=quantity,
+            unit=SOLD_UNITS[cell.metric].name,
+            unit_price_minor=price,
+            cost_minor=EXACT.multiply(quantity, price),
+        )
+
+
+def make_history(
+    cells: Sequence[UsageCell], wanted: UsageFilter, unit_prices_minor: Mapping[UsageMetric, Decimal]
+) -> UsageHistory:
+    """The rows of the cells and their totals."""
+    rows = tuple(price_cells(cells, wanted, unit_prices_minor, RunningQuantities()))
+    totals = tuple(
+        _total(metric, rows, unit_prices_minor[metric]) for metric in UsageMetric if metric in wanted.metrics
+    )
+    return UsageHistory(wanted=wanted, rows=rows, totals=totals)
+
+
+def bucket_end(starts_at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
+    """Where the next hour, day or month of the zone begins; a day may have 23 or 25 hours."""
+    local = starts_at.astimezone(zone)
+    if grain is Grain.HOUR:
+        return starts_at + timedelta(hours=1)
+    if grain is Grain.DAY:
+        return (local.replace(fold=0) + timedelta(days=1)).astimezone(starts_at.tzinfo)
+    return (local.replace(day=1) + timedelta(days=32)).replace(day=1, fold=0).astimezone(starts_at.tzinfo)
+
+
+def _total(metric: UsageMetric, rows: Sequence[HistoryRow], unit_price_minor: Decimal) -> HistoryTotal:
+    of_metric = [row for row in rows if row.metric is metric]
+    quantity = sum((row.quantity for row in of_metric), Decimal(0))
+    return HistoryTotal(
+        metric=metric,
+        base_quantity=sum(row.base_quantity for row in of_metric),
+        quantity=quantity,
+        unit=SOLD_UNITS[metric].name,
+        unit_price_minor=unit_price_minor,
+        cost_minor=EXACT.multiply(quantity, unit_price_minor),
+    )

@@ -1,0 +1,1 @@
+"""Usage over time, and the pieces and readings behind a figure: read only. Owns no table."""
