@@ -26,6 +26,11 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("DELETE", f"/api/v1/tokens/{MISSING}", None, None, 404),
     ("GET", "/api/v1/billing/subscription", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/usage/history", READ_BILLING, None, 200),
+    ("GET", f"/api/v1/billing/usage/services/{MISSING}", READ_BILLING, None, 404),
+    ("GET", "/api/v1/billing/usage/export", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/usage/explain", READ_BILLING, None, 422),
+    ("GET", f"/api/v1/billing/usage/explain/{MISSING}", READ_BILLING, None, 404),
     ("GET", "/api/v1/billing/invoices", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/config", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/plans", READ_BILLING, None, 200),
@@ -103,6 +108,8 @@ async def test_every_route_declares_once_who_may_call_it(world: WebWorld) -> Non
 
 def _generic(path: str) -> str:
     path = path.partition("?")[0].replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
+    path = path.replace(f"usage/explain/{MISSING}", "usage/explain/{record_id}")
+    path = path.replace(f"usage/services/{MISSING}", "usage/services/{service_id}")
     return path.replace(ONE, "/api/v1/services/{service_id}").replace(MISSING, "{token_id}")
 
 

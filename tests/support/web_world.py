@@ -17,6 +17,7 @@ from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.service import CostService
+from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
@@ -47,6 +48,7 @@ from helvetia.web.api.plan_controller import PlanController
 from helvetia.web.api.readings_controller import ReadingsController
 from helvetia.web.api.service_controller import ServiceController
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
+from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.page_controller import PageController
@@ -146,6 +148,7 @@ async def web_world(
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts, closing),
         BillingController(config, clock, subscriptions, costs, billing, payments),
+        UsageController(clock, subscriptions, UsageHistoryService(database, clock, prices)),
         PlanController(clock, billing),
         PaymentController(payments, billing),
         ServiceController(containers),

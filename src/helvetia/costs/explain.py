@@ -12,6 +12,7 @@ from helvetia.costs.errors import InvalidUsageCursor
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import EXACT
 from helvetia.kernel.period import Period
+from helvetia.kernel.quantity import SOLD_UNITS
 from helvetia.metering.history.model import PieceReading, UsagePiece
 from helvetia.rating.rate_usage import RatedLine
 
@@ -60,6 +61,14 @@ class Explanation:
     currency: str
     pieces: Sequence[UsagePiece]
     next_cursor: str | None
+
+    @property
+    def base_unit(self) -> str:
+        return SOLD_UNITS[self.line.metric].base_unit
+
+    @property
+    def base_per_unit(self) -> int:
+        return SOLD_UNITS[self.line.metric].base_per_unit
 
     @property
     def cost_minor(self) -> Decimal:

@@ -164,11 +164,11 @@ def bucket_end(starts_at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
 
 
 def _total(metric: UsageMetric, rows: Sequence[HistoryRow], unit_price_minor: Decimal) -> HistoryTotal:
-    of_metric = [row for row in rows if row.metric is metric]
-    quantity = sum((row.quantity for row in of_metric), Decimal(0))
+    base_quantity = sum(row.base_quantity for row in rows if row.metric is metric)
+    quantity = to_sold_quantity(metric, base_quantity)
     return HistoryTotal(
         metric=metric,
-        base_quantity=sum(row.base_quantity for row in of_metric),
+        base_quantity=base_quantity,
         quantity=quantity,
         unit=SOLD_UNITS[metric].name,
         unit_price_minor=unit_price_minor,

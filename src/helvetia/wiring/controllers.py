@@ -20,6 +20,7 @@ from helvetia.web.api.plan_controller import PlanController
 from helvetia.web.api.readings_controller import ReadingsController
 from helvetia.web.api.service_controller import ServiceController
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
+from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.page_controller import PageController
@@ -37,6 +38,7 @@ class Controllers:
     house: HouseController
     account: AccountController
     billing: BillingController
+    usage: UsageController
     plan: PlanController
     payment: PaymentController
     service: ServiceController
@@ -56,6 +58,7 @@ class Controllers:
             self.house,
             self.account,
             self.billing,
+            self.usage,
             self.plan,
             self.payment,
             self.service,
@@ -77,6 +80,7 @@ class WebProvider(Provider):
     house = provide(HouseController)
     account = provide(AccountController)
     billing = provide(BillingController)
+    usage = provide(UsageController)
     plan = provide(PlanController)
     payment = provide(PaymentController)
     service = provide(ServiceController)

@@ -11,6 +11,7 @@ from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.containers.service import ContainerService
 from helvetia.costs.service import CostService
+from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.model import EnforcementConfig, EnforcementMode
@@ -58,6 +59,7 @@ class ServiceProvider(Provider):
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     costs = provide(CostService)
+    usage_history = provide(UsageHistoryService)
     enforcement = provide(EnforcementService)
     notifications = provide(NotificationService)
     mail_channel = provide(SmtpChannel, provides=MailChannel)
