@@ -4,7 +4,7 @@ from helvetia.kernel.clock import ManualClock
 from support.web_world import SERVICE, WebWorld
 
 
-async def test_new_user_finds_a_free_subscription(world: WebWorld) -> None:
+async def test_d02_new_user_finds_a_free_subscription_whose_missing_ids_are_null(world: WebWorld) -> None:
     user = await world.user("ada")
     async with world.as_user(user) as client:
         answer = await client.get("/api/v1/billing/subscription")

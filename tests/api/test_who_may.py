@@ -114,7 +114,7 @@ def _generic(path: str) -> str:
 
 
 @pytest.mark.parametrize("row", ACCESS)
-async def test_route_answers_each_role_and_stranger_exactly(
+async def test_d10_route_answers_each_role_and_stranger_exactly(
     world: WebWorld, row: tuple[str, str, Permission | None, Any, int]
 ) -> None:
     method, path, permission, body, allowed_status = row

@@ -18,7 +18,7 @@ from support.stripe_world import StripeWorld
 APRIL = datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
 
 
-async def test_parallel_callers_get_one_customer(house: BillingHouse, world: StripeWorld) -> None:
+async def test_w10_parallel_callers_get_one_customer(house: BillingHouse, world: StripeWorld) -> None:
     account_id = await house.new_account()
     found = await asyncio.gather(*(house.billing.get_or_create_customer(account_id) for _ in range(8)))
     assert len(set(found)) == 1
@@ -62,7 +62,7 @@ async def test_nothing_is_sold_at_prices_that_are_not_verified(
         await other.billing.create_subscription(account_id, SubscriptionPlan.PRO, "pm_card_visa")
 
 
-async def test_invoices_are_mirrored_with_lines_and_paged(house: BillingHouse, world: StripeWorld) -> None:
+async def test_d07_invoices_are_mirrored_with_lines_and_paged(house: BillingHouse, world: StripeWorld) -> None:
     account_id = await house.new_account()
     assert await house.billing.mirror_invoices(account_id) == 0
     await house.billing.create_subscription(account_id, SubscriptionPlan.PRO, "pm_card_visa")

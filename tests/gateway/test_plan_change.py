@@ -158,7 +158,7 @@ async def test_upgrade_that_waits_for_the_bank_keeps_the_old_plan(house: Billing
     assert (pending.plan, pending.state) == (PRO, ChangeState.PENDING)
 
 
-async def test_downgrade_waits_for_the_period_and_can_be_undone(house: BillingHouse, world: StripeWorld) -> None:
+async def test_w16_downgrade_waits_for_the_period_and_can_be_undone(house: BillingHouse, world: StripeWorld) -> None:
     account_id = await subscriber(house, PRO)
     scheduled = await change(house, account_id, STARTER)
     assert (scheduled.change.state, scheduled.change.effective_at) == (ChangeState.SCHEDULED, APRIL)

@@ -33,7 +33,7 @@ def test_a_month_of_known_usage_costs_what_the_mission_says() -> None:
     st.dictionaries(st.sampled_from(UsageMetric), st.integers(0, 10**24)),
     st.lists(st.decimals(0, 10_000, places=6), min_size=4, max_size=4),
 )
-def test_lines_agree_with_an_exact_oracle(usage: dict[UsageMetric, int], prices: list[Decimal]) -> None:
+def test_d03_lines_agree_with_an_exact_oracle(usage: dict[UsageMetric, int], prices: list[Decimal]) -> None:
     unit_prices = dict(zip(UsageMetric, prices, strict=True))
     for line in rate_usage(usage, unit_prices):
         base = usage.get(line.metric, 0)
