@@ -78,6 +78,7 @@ def new_draft(ctx: Context, subscription: Doc, plan: Plan) -> Doc:
         "default_tax_rates": list(subscription["default_tax_rates"]),
         "discounts": discounts.running(ctx, subscription["discounts"], plan.created_at),
         "parent": _parent(subscription),
+        "_days_until_due": subscription["days_until_due"],
         "automatic_tax": taxes.automatic(enabled=subscription["automatic_tax"]["enabled"], customer=customer),
     }
     invoice = _store(ctx, customer, plan, own)

@@ -40,7 +40,8 @@ def plan_retry(ctx: Context, invoice: Doc, subscription: Doc | None, *, automati
         subscription["status"] in _STILL_LIVE or resumption.waits_for(subscription, invoice)
     )
     held = invoice.get("_holds_update", False)
-    if invoice["billing_reason"] not in _RETRIED or not live or held or not invoice["auto_advance"]:
+    charged = invoice["collection_method"] == "charge_automatically" and invoice["auto_advance"]
+    if invoice["billing_reason"] not in _RETRIED or not live or held or not charged:
         invoice["next_payment_attempt"] = None
         return
     if not automatic and "_first_failed_at" in invoice:
@@ -67,7 +68,8 @@ def reflect_failure(ctx: Context, invoice: Doc, subscription: Doc | None) -> Non
     if resumption.waits_for(subscription, invoice):
         resumption.settled(ctx, invoice, paid=False)
         return
-    if invoice["billing_reason"] in _RETRIED and subscription["status"] == "active":
+    charged = invoice["collection_method"] == "charge_automatically"
+    if charged and invoice["billing_reason"] in _RETRIED and subscription["status"] == "active":
         settle.set_status(ctx, subscription, "past_due")
     if invoice.get("_exhausted"):
         if policy(ctx).invoice_outcome == "uncollectible" and invoice["status"] == "open":

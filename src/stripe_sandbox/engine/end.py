@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import invoice_items, lines, settle, timers
+from stripe_sandbox.engine import invoice_items, lines, sending, settle, timers
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.draft import Plan, new_draft
 from stripe_sandbox.engine.finalize import await_finalization, finalize
@@ -81,7 +81,11 @@ def _charge_last(ctx: Context, invoice: Doc) -> None:
     if invoice["total"] < 0 and all(line["amount"] <= 0 for line in invoice["_lines"]):
         settle.mark_uncollectible(ctx, invoice, "subscription_canceled")
         return
-    collect(ctx, finalize(ctx, invoice["id"]), Attempt())
+    invoice = finalize(ctx, invoice["id"])
+    if invoice["collection_method"] == "charge_automatically":
+        collect(ctx, invoice, Attempt())
+    else:
+        sending.tell(ctx, invoice)
 
 
 def final_invoice(ctx: Context, subscription: Doc, at_s: int, *, reason: str) -> Doc | None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, random_text
-from stripe_sandbox.engine import balance, lines, settle, timers
+from stripe_sandbox.engine import balance, lines, sending, settle, timers
 from stripe_sandbox.engine.draft import total_up
 from stripe_sandbox.engine.intents import new_intent
 from stripe_sandbox.wire.errors import BadRequest
@@ -26,7 +26,9 @@ _REREAD = frozenset({"subscription_cycle"})
 def await_finalization(ctx: Context, invoice: Doc) -> None:
     """Let a renewal draft lie for the grace period."""
     due_at = invoice["created"] + GRACE_S
-    invoice["automatically_finalizes_at"] = invoice["next_payment_attempt"] = due_at
+    invoice["automatically_finalizes_at"] = due_at
+    if invoice["collection_method"] == "charge_automatically":
+        invoice["next_payment_attempt"] = due_at
     ctx.write(invoice)
     timers.arm(ctx, invoice, "finalize", due_at)
 
@@ -55,6 +57,8 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
         new_intent(ctx, invoice)
     ctx.write(invoice)
     ctx.emit("invoice.finalized", ctx.shown(invoice))
+    if invoice["due_date"] is not None and invoice["amount_due"]:
+        timers.arm(ctx, invoice, sending.TIMER, invoice["due_date"])
     if invoice["amount_due"] == 0:
         settle.paid_without_charge(ctx, invoice)
     return invoice

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stripe_sandbox.context import Context
-from stripe_sandbox.engine import discounts, meter_errors, pausing, renew, resumption, schedules, settle, timers, trials
+from stripe_sandbox.engine import (
+    discounts,
+    meter_errors,
+    pausing,
+    renew,
+    resumption,
+    schedules,
+    sending,
+    settle,
+    timers,
+    trials,
+)
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.collect import Attempt, collect
 from stripe_sandbox.engine.finalize import finalize
@@ -25,6 +36,8 @@ def _finalize(ctx: Context, invoice_id: str) -> None:
         return
     if invoice["collection_method"] == "charge_automatically":
         collect(ctx, invoice, Attempt())
+    else:
+        sending.tell(ctx, invoice)
 
 
 def _collect(ctx: Context, invoice_id: str) -> None:
@@ -63,6 +76,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     resumption.TIMER: resumption.expire,
     schedules.EXPIRING_TIMER: schedules.warn,
     schedules.PHASE_TIMER: schedules.end_phase,
+    sending.TIMER: sending.overdue,
     trials.TIMER: trials.will_end,
     "finalize": _finalize,
 }

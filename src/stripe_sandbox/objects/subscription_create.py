@@ -16,11 +16,11 @@ from stripe_sandbox.engine import discounts, lines, setups, taxes, timers, trial
 from stripe_sandbox.engine.changes.wanted import dress, new_item, price_for
 from stripe_sandbox.engine.collect import Attempt, collect, payment_method_id
 from stripe_sandbox.engine.draft import Plan, new_draft
-from stripe_sandbox.engine.finalize import finalize
+from stripe_sandbox.engine.finalize import await_finalization, finalize
 from stripe_sandbox.engine.periods import next_boundary
 from stripe_sandbox.engine.renew import ENDED, arm_boundary, note_debit
 from stripe_sandbox.objects import payment_method
-from stripe_sandbox.objects.subscription_params import CREATE, automatic_tax, cancel_at_of, holder_of
+from stripe_sandbox.objects.subscription_params import CREATE, automatic_tax, cancel_at_of, collection_of, holder_of
 from stripe_sandbox.store import Page
 from stripe_sandbox.wire.errors import BadRequest, NotFound, missing_param
 
@@ -164,6 +164,10 @@ def _first_draft(ctx: Context, subscription: Doc, items: list[Doc]) -> Doc | Non
 
 
 def _settle_first(ctx: Context, subscription: Doc, invoice: Doc, behavior: str) -> None:
+    if subscription["collection_method"] == "send_invoice" and invoice["total"]:
+        ctx.write(ctx.get("subscription", subscription["id"]) | {"status": "active"})
+        await_finalization(ctx, invoice)
+        return
     invoice = finalize(ctx, invoice["id"])
     if invoice["status"] == "paid":
         status = "trialing" if subscription["trial_end"] else "active"
@@ -219,12 +223,11 @@ def _new(ctx: Context, customer: Doc, sent: Params, currency: str) -> Doc:
         "cancel_at_period_end": sent.get("cancel_at_period_end", False),
         "canceled_at": None,
         "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
-        "collection_method": "charge_automatically",
         "created": now_s,
         "currency": currency,
         "customer": customer["id"],
         "customer_account": None,
-        "days_until_due": None,
+        **collection_of(sent),
         "default_payment_method": sent.get("default_payment_method"),
         "default_source": None,
         "default_tax_rates": [],

@@ -11,7 +11,7 @@ from stripe_sandbox.engine.amounts import line_amount
 from stripe_sandbox.engine.discounts import Holder
 from stripe_sandbox.objects.discount import DISCOUNTS
 from stripe_sandbox.objects.tax_rate import RATES
-from stripe_sandbox.wire.errors import BadRequest
+from stripe_sandbox.wire.errors import BadRequest, missing_param
 from stripe_sandbox.wire.schema import (
     ANYTHING,
     Array,
@@ -29,6 +29,7 @@ from stripe_sandbox.wire.schema import (
 
 MAX_ITEMS = 20
 _MAX_QUANTITY = 999_999_999
+_MAX_DAYS = 3650
 _FEEDBACK = (
     "customer_service",
     "low_quality",
@@ -70,7 +71,6 @@ _REFUSED = (
     "application_fee_percent",
     "billing_cycle_anchor_config",
     "billing_thresholds",
-    "days_until_due",
     "default_source",
     "invoice_settings",
     "on_behalf_of",
@@ -91,7 +91,8 @@ SHARED: dict[str, Type] = {
     "automatic_tax": AUTOMATIC_TAX,
     "cancel_at": Either((*CANCEL_WORDS, ""), Integer(minimum=1)),
     "cancel_at_period_end": Boolean(),
-    "collection_method": NotSimulated(("charge_automatically",)),
+    "collection_method": Choice(words=("charge_automatically", "send_invoice")),
+    "days_until_due": Integer(minimum=0, maximum=_MAX_DAYS),
     "default_payment_method": Text(clearable=True),
     "default_tax_rates": RATES,
     "discounts": DISCOUNTS,
@@ -163,3 +164,15 @@ def holder_of(ctx: Context, subscription: Doc, items: list[Doc]) -> Holder:
         worth=worth,
         subscription=subscription["id"],
     )
+
+
+def collection_of(sent: Params, old: Doc | None = None) -> Doc:
+    """Return how a subscription's invoices are collected; only sent invoices have days until they are due."""
+    known = old or {"collection_method": "charge_automatically", "days_until_due": None}
+    method = sent.get("collection_method", known["collection_method"])
+    days = sent.get("days_until_due", known["days_until_due"])
+    if method == "send_invoice" and days is None:
+        raise missing_param("days_until_due")
+    if method == "charge_automatically" and "days_until_due" in sent:
+        raise BadRequest("days_until_due goes with collection_method=send_invoice.", param="days_until_due")
+    return {"collection_method": method, "days_until_due": days if method == "send_invoice" else None}

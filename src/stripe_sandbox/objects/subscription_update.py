@@ -20,6 +20,7 @@ from stripe_sandbox.objects.subscription_params import (
     SHARED,
     automatic_tax,
     cancel_at_of,
+    collection_of,
     holder_of,
 )
 from stripe_sandbox.wire.errors import BadRequest
@@ -191,7 +192,9 @@ def _apply_plain(ctx: Context, subscription: Doc, sent: Params) -> None:
 
 
 def _apply_money(ctx: Context, subscription: Doc, sent: Params) -> None:
-    """Apply what changes later invoices: discounts and taxes."""
+    """Apply what changes later invoices: how they are collected, their discounts and taxes."""
+    if {"collection_method", "days_until_due"} & set(sent):
+        subscription |= collection_of(sent, subscription)
     if "default_tax_rates" in sent:
         subscription["default_tax_rates"] = taxes.check_rates(ctx, sent["default_tax_rates"], "default_tax_rates")
     if sent.get("automatic_tax"):

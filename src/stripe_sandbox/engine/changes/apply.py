@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import discounts, invoice_items, settle
+from stripe_sandbox.engine import discounts, invoice_items, sending, settle
 from stripe_sandbox.engine.changes import pending
 from stripe_sandbox.engine.changes.plan import Change, Request, plan
 from stripe_sandbox.engine.changes.prorate import DEBITS
@@ -110,6 +110,9 @@ def _charge(ctx: Context, subscription: Doc, invoice: Doc, request: Request) -> 
     if request.payment == "default_incomplete":
         if subscription["status"] == "active":
             settle.set_status(ctx, subscription, "past_due")
+        return
+    if invoice["collection_method"] == "send_invoice":
+        sending.tell(ctx, invoice)
         return
     refusal = collect(ctx, invoice, Attempt())
     if refusal is not None and request.payment == "error_if_incomplete":
