@@ -37,6 +37,7 @@ from helvetia.enforcement.model import (
 from helvetia.enforcement.policy import PLAN_RULES, decide, next_steps, over_quota
 from helvetia.enforcement.read_failures import ReadParts
 from helvetia.enforcement.run_pass import each, plan_pass, run_pass
+from helvetia.enforcement.tell_cards import tell_cards
 from helvetia.enforcement.tell_news import tell_news
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId
@@ -110,6 +111,12 @@ class EnforcementService:
             return 0
         async with self._database.transaction() as tx:
             return await tell_news(tx, self._clock.now())
+
+    async def tell_cards(self) -> int:
+        """The tick: cards that expire soon; says how many accounts were looked at."""
+        if self._config.mode is EnforcementMode.OBSERVE:
+            return 0
+        return await tell_cards(self._parts)
 
     async def rehearse(self, at: datetime | None = None) -> Sequence[Intent]:
         """What a pass would do at that instant, by what is known now; changes nothing."""

@@ -275,6 +275,29 @@ async def save_noticed(
     )
 
 
+_WITH_CARDS = """
+SELECT s.account_id FROM subscriptions s JOIN accounts a USING (account_id)
+LEFT JOIN enforcement_accounts e USING (account_id)
+WHERE a.deleted_at IS NULL AND s.status <> 'CANCELED' AND s.stripe_customer_id IS NOT NULL
+  AND s.stripe_subscription_id IS NOT NULL AND (e.card_checked_at IS NULL OR e.card_checked_at < %s)
+ORDER BY e.card_checked_at NULLS FIRST, s.account_id LIMIT %s
+"""
+
+
+async def accounts_with_cards(tx: Transaction, *, checked_before: datetime, limit: int) -> Sequence[AccountId]:
+    """Accounts that are charged by Stripe and whose card was not looked at lately."""
+    cursor = await tx.execute(_WITH_CARDS, (checked_before, limit))
+    return [AccountId(row[0]) for row in await cursor.fetchall()]
+
+
+async def mark_card_checked(tx: Transaction, account_id: AccountId, at: datetime) -> None:
+    await tx.execute(
+        "INSERT INTO enforcement_accounts (account_id, card_checked_at) VALUES (%s, %s)"
+        " ON CONFLICT (account_id) DO UPDATE SET card_checked_at = excluded.card_checked_at",
+        (account_id, at),
+    )
+
+
 _NEW_INVOICES = """
 SELECT i.account_id, i.stripe_invoice_id, coalesce(i.number, i.stripe_invoice_id) AS number, i.total_minor, i.currency
 FROM invoices i

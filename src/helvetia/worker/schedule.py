@@ -39,6 +39,7 @@ class Rhythm:
     enforce_s: float = 15.0
     quota_s: float = 15.0
     news_s: float = 60.0
+    cards_s: float = 300.0
     notify_s: float = 5.0
     partitions_s: float = 3600.0
     lost_nodes_s: float = 600.0
@@ -89,6 +90,7 @@ class Schedule:
             tick("enforcement.run_pass", rhythm.enforce_s, enforcement.run_pass, deadline_s=120),
             tick("enforcement.check_quotas", rhythm.quota_s, enforcement.check_quotas),
             tick("enforcement.tell_news", rhythm.news_s, enforcement.tell_news),
+            tick("enforcement.tell_cards", rhythm.cards_s, enforcement.tell_cards, deadline_s=240),
             tick("notifications.send_due", rhythm.notify_s, notifications.send_due, deadline_s=600),
         )
         self.jobs: Mapping[str, JobFunction] = {
