@@ -9,7 +9,7 @@ EXACT_PACKAGES = ("kernel", "catalogue", "rating", "metering", "meter_reports", 
 DURATION_SUFFIXES = ("_s", "monotonic")
 
 
-def test_no_float_reaches_a_quantity_or_an_amount() -> None:
+def test_m17_no_float_reaches_a_quantity_or_an_amount() -> None:
     found = []
     for package in EXACT_PACKAGES:
         for path in (SOURCE / package).rglob("*.py"):

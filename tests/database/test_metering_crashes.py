@@ -86,7 +86,9 @@ async def mortal(database_url: str) -> AsyncIterator[MortalDatabase]:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_killed_between_any_two_statements_loses_and_doubles_nothing(mortal: MortalDatabase, seed: int) -> None:
+async def test_m09_killed_between_any_two_statements_loses_and_doubles_nothing(
+    mortal: MortalDatabase, seed: int
+) -> None:
     dice = random.Random(seed)
     clock = ManualClock(START)
     host = SimulatedHost("test", clock)

@@ -260,7 +260,7 @@ async def test_an_unreachable_engine_is_a_gap_and_time_is_recovered_when_it_answ
     )
 
 
-async def test_labels_of_no_service_make_a_finding_and_nobodys_bill(house: House) -> None:
+async def test_m15_labels_of_no_service_make_a_finding_and_nobodys_bill(house: House) -> None:
     await house.start(service_id=new_service_id())
     await house.live_until(at(10, 10))
     assert await house.rows() == []

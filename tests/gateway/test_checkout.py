@@ -30,7 +30,7 @@ async def test_w08_fifty_parallel_checkouts_are_one_page(house: BillingHouse, wo
     assert len((await world.v1.customers.list_async({"limit": 100})).data) == 1
 
 
-async def test_page_sells_the_fixed_and_the_four_metered_prices(
+async def test_m03_page_sells_the_fixed_and_the_four_metered_prices(
     house: BillingHouse, world: StripeWorld, price_book: PriceBook
 ) -> None:
     account_id = await house.new_account()

@@ -72,7 +72,7 @@ async def _states(house: BillingHouse, account_id: AccountId) -> list[ReportStat
     return [report.state for report in await house.all_reports(account_id)]
 
 
-async def test_closed_usage_is_reported_once_and_confirmed(house: BillingHouse) -> None:
+async def test_m02_closed_usage_is_reported_once_and_confirmed(house: BillingHouse) -> None:
     account_id = await _subscribed(house)
     await house.add_closed_usage(account_id, COMPUTE, 3 * NS_PER_HOUR // 2, START)
     house.clock.advance_to(ELEVEN + timedelta(hours=2))
@@ -126,7 +126,7 @@ async def test_usage_outside_billing_periods_is_never_reported(house: BillingHou
     assert await house.reports.queue_all() == 0
 
 
-async def test_crash_between_send_and_mark_sends_the_same_identifier_and_counts_once(
+async def test_m05_crash_between_send_and_mark_sends_the_same_identifier_and_counts_once(
     house: BillingHouse, gateway: StripeClientGateway, holder: PriceBookHolder, clock: MovableClock
 ) -> None:
     account_id = await _subscribed(house)
@@ -164,7 +164,7 @@ async def test_unanswered_for_a_day_is_unknown_until_the_summary_decides(
     assert await _states(house, account_id) == [ReportState.CONFIRMED]
 
 
-async def test_unknown_that_never_arrived_is_sent_after_the_summary_was_read(
+async def test_m04_unknown_that_never_arrived_is_sent_after_the_summary_was_read(
     house: BillingHouse, gateway: StripeClientGateway, holder: PriceBookHolder, clock: MovableClock
 ) -> None:
     account_id = await _subscribed(house)

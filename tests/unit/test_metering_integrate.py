@@ -166,6 +166,30 @@ def test_memory_is_held_at_most_two_intervals_and_the_rest_is_a_gap() -> None:
     ]
 
 
+def test_m13_memory_is_weighted_by_time_and_no_single_reading_decides() -> None:
+    interval_ns = 10 * NS_PER_S
+    life = Life(
+        service_id=ServiceId(UUID(int=1)),
+        incarnation="c",
+        starts_ns=HOUR_0,
+        ends_ns=HOUR_0 + 600 * NS_PER_S,
+        seen_ns=HOUR_0 + 600 * NS_PER_S,
+        final_until_ns=None,
+    )
+    levels = [1_000] * 59 + [1_000_000]  # calm for ten minutes, and a peak in the last reading alone
+    readings = [
+        Reading(sampled_ns=HOUR_0 + n * interval_ns, interval_ns=interval_ns, memory_bytes=level, transmitted_bytes=0)
+        for n, level in enumerate(levels)
+    ]
+    usage = integrate_run(
+        life,
+        [HOUR_0, HOUR_0 + NS_PER_HOUR],
+        RunReadings(readings=readings, counted_bytes=0, interval_ns=interval_ns),
+    )
+    (memory,) = [piece.quantity for piece in usage.pieces if piece.metric is UsageMetric.MEMORY_GB_HOURS]
+    assert memory == sum(level * interval_ns for level in levels)
+
+
 def test_a_first_reading_long_after_the_start_does_not_count_back() -> None:
     usage = count(life(HOUR_0, HOUR_0 + 4 * INTERVAL_NS), [reading(HOUR_0 + 3 * INTERVAL_NS, 7)])
     assert total(usage, MEMORY) == 7 * INTERVAL_NS

@@ -57,7 +57,7 @@ REPORT = MeterReport(
     st.sampled_from(list(UsageMetric)),
     st.lists(st.tuples(st.integers(-(2**62), 2**64), st.booleans(), st.booleans()), max_size=40),
 )
-def test_reports_always_add_up_to_the_cut_total(metric: UsageMetric, steps: list[tuple[int, bool, bool]]) -> None:
+def test_m01_reports_always_add_up_to_the_cut_total(metric: UsageMetric, steps: list[tuple[int, bool, bool]]) -> None:
     """Any closes and differences, reported at any moments, some rejected: the sum is floor₆ of the total."""
     total, counted = 0, Decimal(0)
     for quantity, is_reported, is_rejected in steps:

@@ -19,6 +19,7 @@ for command, module in (
     ("agent", "agent"),
     ("node-token", "node_token"),
     ("lost-node", "lost_node"),
+    ("adjust-usage", "adjust_usage"),
     ("sandbox", "sandbox"),
     ("migrate", "migrate"),
     ("setup-stripe", "setup_stripe"),

@@ -180,11 +180,8 @@ class UsageTrackingService:
             InvalidUsage: negative or absurd quantity, empty texts, a future period or one across a boundary.
             UsageKeyTaken: the key names a record with other content.
         """
-        now = self._clock.now()
         check_period(period)
         _check_record(metric, quantity, (idempotency_key, reason, actor))
-        if period.ends_at > now:
-            raise InvalidUsage("usage of the future cannot be recorded")
         record = UsageRecord(
             id=new_id(),
             account_id=account_id,
@@ -193,16 +190,16 @@ class UsageTrackingService:
             incarnation=RECORD_PREFIX + idempotency_key,
             revision=0,
             quantity=quantity,
-            timestamp=now,
+            timestamp=self._clock.now(),
             period_start=period.starts_at,
             period_end=period.ends_at,
-            closed_at=now,
+            closed_at=self._clock.now(),
             bound="recorded from outside",
             reason=reason,
             actor=actor,
         )
         async with self._database.transaction() as tx:
-            return await _append(tx, record, period)
+            return await append_record(tx, record, period)
 
     async def get_service_usage(self, account_id: AccountId, service_id: ServiceId, period: Period) -> UsageTotals:
         """What one service used: pieces that start in the period, deleted services included.
@@ -270,16 +267,24 @@ def check_period(period: Period) -> None:
 
 
 def _check_record(metric: UsageMetric, quantity: int, texts: Sequence[str]) -> None:
-    quantity_max = SOLD_UNITS_MAX * SOLD_UNITS[metric].base_per_unit
     if quantity < 0:
         raise InvalidUsage("a quantity must not be negative")
-    if quantity > quantity_max:
+    check_belief(metric, quantity, texts)
+
+
+def check_belief(metric: UsageMetric, quantity: int, texts: Sequence[str]) -> None:
+    """Refuse a record that is surely a mistake. Raises InvalidUsage."""
+    quantity_max = SOLD_UNITS_MAX * SOLD_UNITS[metric].base_per_unit
+    if abs(quantity) > quantity_max:
         raise InvalidUsage("the quantity is beyond belief", quantity=quantity, quantity_max=quantity_max)
     if not all(text.strip() and len(text) <= TEXT_MAX for text in texts):
         raise InvalidUsage(f"key, reason and actor must have 1 to {TEXT_MAX} characters")
 
 
-async def _append(tx: Transaction, record: UsageRecord, period: Period) -> UsageRecord:
+async def append_record(tx: Transaction, record: UsageRecord, period: Period) -> UsageRecord:
+    """Write a record once under the account's lock; a repeated key returns the first. Raises as record_usage does."""
+    if period.ends_at > record.timestamp:
+        raise InvalidUsage("usage of the future cannot be recorded")
     await store.lock_account(tx, record.account_id)
     if not await store_usage.owns_service(tx, record.account_id, record.service_id):
         raise MeteredServiceNotFound
@@ -290,6 +295,10 @@ async def _append(tx: Transaction, record: UsageRecord, period: Period) -> Usage
         return former
     if await store_usage.has_cut_inside(tx, record.account_id, period):
         raise InvalidUsage("the period crosses a billing boundary; record each part by itself")
+    if record.quantity < 0:
+        used = await store_usage.totals(tx, record.account_id, period, record.service_id)
+        if used.quantities[record.metric] + record.quantity < 0:
+            raise InvalidUsage("no more can be taken away than was used", used=used.quantities[record.metric])
     await store_usage.insert_record(tx, record)
     return record
 

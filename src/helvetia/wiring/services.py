@@ -20,6 +20,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.metering.corrections.adjust_usage import AdjustmentService
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.lose_nodes import LostNodeService
@@ -54,6 +55,7 @@ class ServiceProvider(Provider):
     usage_tracking = provide(UsageTrackingService)
     nodes = provide(NodeService)
     leaks = provide(LeakService)
+    adjustments = provide(AdjustmentService)
     lost_nodes = provide(LostNodeService)
     retention = provide(RetentionService)
     metering = provide(MeteringService)

@@ -1,0 +1,1 @@
+"""Differences to usage that an operator decided on."""
