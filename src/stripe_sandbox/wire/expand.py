@@ -36,7 +36,7 @@ def _into(ctx: Context, node: Any, levels: list[str], path: str) -> None:
         return
     if not isinstance(node, dict):
         raise _cannot(path)
-    if node.get("object") == "list":
+    if node.get("object") in ("list", "search_result"):
         if levels[0] != "data":
             raise _cannot(path)
         _into(ctx, node["data"], levels[1:], path)

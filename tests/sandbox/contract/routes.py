@@ -8,6 +8,7 @@ from sandbox.contract import (
     cases_discounts,
     cases_invoices,
     cases_payments,
+    cases_search,
     cases_subscriptions,
     cases_usage,
     cases_v2,
@@ -20,6 +21,7 @@ CASES = (
     *cases_subscriptions.CASES,
     *cases_invoices.CASES,
     *cases_payments.CASES,
+    *cases_search.CASES,
     *cases_usage.CASES,
     *cases_v2.CASES,
 )
