@@ -81,6 +81,7 @@ class Server:
     def application(self) -> Starlette:
         """Return the ASGI application."""
         routes = [
+            *(Route(f"{root}{{path:path}}", self._answer, methods=METHODS) for root in _API_PATHS),
             Route("/healthz", _healthz, methods=["GET"]),
             *Site(self._store, self._kinds, self._driver).routes(),
             Route("/{path:path}", self._answer, methods=METHODS),
@@ -131,7 +132,7 @@ class Server:
     def _draw_faults(self, request: Request, account: str, cause: Cause) -> list[Doc]:
         """Return the faults that strike this request; only the API proper has faults."""
         path = request.scope["path"]
-        if not path.startswith(_API_PATHS):
+        if not path.startswith(_API_PATHS) or not faults.has_any(self._store, account):
             return []
         ctx = Context(self._store, self._kinds, account, cause)
         with self._store.transaction():

@@ -18,6 +18,7 @@ from stripe_sandbox.store import Page
 
 if TYPE_CHECKING:
     from stripe_sandbox.context import Context
+    from stripe_sandbox.store import Store
 
 FAULT = "sandbox.fault"
 INJECTION = "sandbox.fault_injection"
@@ -34,6 +35,11 @@ class Shipment:
 
     copies: int
     next_at: float
+
+
+def has_any(store: Store, account: str) -> bool:
+    """Return whether an account has asked for faults at all: one look, without a transaction."""
+    return store.row("SELECT 1 FROM objects WHERE account=? AND kind=? LIMIT 1", account, FAULT) is not None
 
 
 def for_request(ctx: Context, method: str, path: str) -> list[Doc]:

@@ -10,8 +10,6 @@ from urllib.parse import urlencode
 from stripe_sandbox.app import Server
 from stripe_sandbox.store import Store
 
-TABLES = ("objects", "timers", "meter_events", "deliveries", "delivery_answers", "accounts")
-
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -60,6 +58,6 @@ class Inside:
         answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Answered(sent[0]["status"], answered, json.loads(sent[1]["body"]))
 
-    def state(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything that is stored, but for the answers kept under idempotency keys."""
-        return {name: [tuple(row) for row in self.store.rows(f"SELECT * FROM {name}")] for name in TABLES}
+    def state(self) -> bytes:
+        """Everything that is stored, byte for byte; what is rolled back leaves every page as it was."""
+        return self.store._connection.serialize()
