@@ -61,7 +61,8 @@ def test_pause_credits_unused_time_and_bills_usage_on_the_next_invoice(live: Any
     assert ([line.amount for line in invoice.lines.data], invoice.status) == ([-2000, 250, 3000], "open")
     world.client.v1.invoices.pay(invoice.id)
     after = world.client.v1.subscriptions.retrieve(subscription)
-    assert (after.status, after.status_details, after.billing_cycle_anchor) == ("active", None, MAY_1 + 20 * DAY)
+    assert (after.status, "status_details" in after) == ("active", False)
+    assert after.billing_cycle_anchor == MAY_1 + 20 * DAY
     assert {item.current_period_start for item in after.items.data} == {MAY_1 + 20 * DAY}
     assert world.event_types().count("customer.subscription.resumed") == 1
     world.use("compute", customer, "7", MAY_1 + 15 * DAY)
