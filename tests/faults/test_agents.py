@@ -120,11 +120,15 @@ async def test_three_agents_one_cut_off_tell_the_truth(database: Database, tmp_p
         await asyncio.sleep(1)
         truth_ns = await _truth_ns(owner, engines)
 
+        async def is_posted() -> bool:  # no longer than the wait was, though all of this runs in one process
+            return not list((tmp_path / "0").glob("*.json"))
+
         async def is_all_told() -> bool:
             await owner.metering.roll_up()
             return (await owner.totals())[UsageMetric.COMPUTE_HOURS] == truth_ns
 
-        await eventually(is_all_told, within_s=30)
+        await eventually(is_posted, within_s=30 + CUT_S)
+        await eventually(is_all_told, within_s=60)
         stop.set()
         await asyncio.gather(*agents)
         cable.pull_out()
