@@ -493,8 +493,8 @@ async def test_readings_that_arrive_late_move_bytes_to_their_own_window_and_fill
     for counters in (late, late):
         async with house.database.transaction() as tx:
             runs = await lock_open_runs(tx, house.account_id)
-            pairs = [(runs[0], one) for one in counters]
-            await save_runs(tx, await insert_readings(tx, pairs, interval_ms=60_000, recorded_at=house.clock.now()))
+            own = [(runs[0], counters)]
+            await save_runs(tx, await insert_readings(tx, own, interval_ms=60_000, recorded_at=house.clock.now()))
         await house.tick()
     assert await house.used(BANDWIDTH, ends_at=at(11)) == 7 * 60 * 60
     assert await house.used(BANDWIDTH) == before[BANDWIDTH]

@@ -88,7 +88,8 @@ async def _truth_ns(owner: MeteredEngine, engines: Sequence[Engine]) -> int:
     for engine in engines:
         for record in await engine.host.list_containers():
             await engine.host.stop(record.container_id, grace_s=1)
-        lived_ns += sum((one.finished_ns or 0) - (one.started_ns or 0) for one in await engine.host.list_containers())
+        ended = await engine.host.list_containers()
+        lived_ns += sum(max(0, (one.finished_ns or 0) - (one.started_ns or 0)) for one in ended)
     return lived_ns
 
 

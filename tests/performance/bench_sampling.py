@@ -1,22 +1,33 @@
 """How long one look at all containers takes: the kernel's files against the engine's stats API, on real containers.
 
 `run()` starts its own containers and removes them again. The earlier way asked `stats?stream=false` of one container
-after another; that is the bare equivalent.
+after another; that is the bare equivalent. A look is the reading; a tick is list, inspect, reading and writing down.
+The slope over sizes is measured on a made-up tree of recorded files, which no size of machine bounds.
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 from helvetia.containers.model import ContainerRecord
+from helvetia.database.enums import DATABASE_ENUMS
+from helvetia.database.pool import Database
 from helvetia.kernel.clock import SystemClock
 from helvetia.metering.readers.choose_reader import choose_reader
 from helvetia.metering.readers.model import CounterReader
+from support.cgroup_machine import Machine
+from support.databases import cloned_database, running_server
 from support.docker_engine import Engine, demo_spec, own_installation, why_no_engine
+from support.metered_engine import MeteredEngine
 
 CONTAINERS = 60
+SIZES = (125, 250, 500)
+INTERVAL_MS = 10_000
 ASKED_ONE_BY_ONE = 10
 ROUNDS = 5
 STARTED_AT_ONCE = 4
@@ -31,6 +42,7 @@ async def run() -> dict[str, object]:
         containers = await start_containers(engine, CONTAINERS)
         reader = await choose_reader(engine.host)
         files_ms = await time_reader(reader, containers)
+        tick_ms = await time_tick(engine)
         stats_ms = await time_stats_one_by_one(engine, containers[:ASKED_ONE_BY_ONE])
     per_container_ms = files_ms / len(containers)
     return {
@@ -40,7 +52,50 @@ async def run() -> dict[str, object]:
         "reader_per_container_ms": round(per_container_ms, 3),
         "stats_api_per_container_ms": round(stats_ms, 1),
         "ratio": round(stats_ms / per_container_ms),
+        "tick_total_ms": round(tick_ms, 1),
+        **await measure_slope(),
     }
+
+
+async def time_tick(engine: Engine) -> float:
+    """Milliseconds of one whole tick: list, inspect, read, write down."""
+    with running_server() as server_url, cloned_database(server_url) as url:
+        database = Database(url, enums=DATABASE_ENUMS)
+        await database.open()
+        metered = await MeteredEngine.open(engine, database)
+        try:
+            await metered.metering.sample()
+            return await median_ms(metered.metering.sample)
+        finally:
+            await database.close()
+
+
+async def measure_slope() -> dict[str, object]:
+    """Milliseconds of a look at more and more containers, of each further one, and the share of a core at 500."""
+    looks_ms, busy_ms = [], 0.0
+    for size in SIZES:
+        with tempfile.TemporaryDirectory(prefix="hvbench") as directory:
+            machine = Machine(Path(directory), 1)
+            records, reader = [machine.add(number) for number in range(size)], machine.reader()
+            await reader.read(records)
+            began_s = time.process_time()
+            looks_ms.append(await median_ms(lambda reader=reader, records=records: reader.read(records)))  # type: ignore[misc]
+            busy_ms = (time.process_time() - began_s) * 1_000 / ROUNDS
+    slope_ms = (looks_ms[-1] - looks_ms[0]) / (SIZES[-1] - SIZES[0])
+    return {
+        **{f"made_up_{size}_total_ms": round(one, 1) for size, one in zip(SIZES, looks_ms, strict=True)},
+        "slope_per_container_ms": round(slope_ms, 3),
+        "core_percent_of_reading_500_every_10_s": round(100 * busy_ms / INTERVAL_MS, 2),
+    }
+
+
+async def median_ms(work: Callable[[], Awaitable[object]]) -> float:
+    durations_ms = []
+    for _ in range(ROUNDS):
+        started_s = SystemClock().monotonic()
+        await work()
+        durations_ms.append((SystemClock().monotonic() - started_s) * 1_000)
+    return median(durations_ms)
 
 
 async def start_containers(engine: Engine, count: int) -> list[ContainerRecord]:

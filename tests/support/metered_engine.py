@@ -95,9 +95,12 @@ class MeteredEngine:
             return dict(await cursor.fetchall())
 
     async def truth_ns(self) -> int:
-        """Σ finish − start of all stopped containers, in the engine's own words."""
+        """Σ finish − start of all stopped containers, in the engine's own words.
+
+        Of one that ends at once the engine may note the end before the start: it lived for nothing, not for less.
+        """
         return sum(
-            one.finished_ns - one.started_ns
+            max(0, one.finished_ns - one.started_ns)
             for one in await self.host.list_containers()
             if one.started_ns and one.finished_ns
         )

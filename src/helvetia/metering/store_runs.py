@@ -5,10 +5,12 @@ Rows of runs are locked in the order of their key by everybody, so two writers w
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from psycopg.rows import class_row
 
 from helvetia.containers.model import ContainerCounters
+from helvetia.database.array_literal import plain_array, text_array
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.metering.model import Finding, Run
@@ -27,12 +29,24 @@ ON CONFLICT (account_id, service_id, incarnation) DO UPDATE SET finished_ns = EX
     closed_at = EXCLUDED.closed_at, counts_external = EXCLUDED.counts_external
 """
 
+# Each run is sent once, however many readings of it there are.
 _INSERT_READINGS = """
-INSERT INTO container_readings (account_id, service_id, incarnation, sampled_ns, interval_ms, memory_bytes,
-    memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes, recorded_at)
-SELECT r.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bigint[], %s::integer[], %s::bigint[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS r
-ON CONFLICT DO NOTHING RETURNING incarnation, sampled_ns
+WITH run AS (
+    SELECT * FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(incarnations)s::text[])
+        WITH ORDINALITY AS run (account_id, service_id, incarnation, number)
+), new AS (
+    INSERT INTO container_readings (account_id, service_id, incarnation, sampled_ns, interval_ms, memory_bytes,
+        memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes, recorded_at)
+    SELECT run.account_id, run.service_id, run.incarnation, r.sampled_ns, %(interval_ms)s, r.memory_bytes,
+        r.memory_peak_bytes, r.cpu_ns, r.transmitted_bytes, r.received_bytes, r.external_bytes, %(recorded_at)s
+    FROM unnest(%(numbers)s::bigint[], %(sampled_ns)s::bigint[], %(memory_bytes)s::bigint[],
+        %(memory_peak_bytes)s::bigint[], %(cpu_ns)s::bigint[], %(transmitted_bytes)s::bigint[],
+        %(received_bytes)s::bigint[], %(external_bytes)s::bigint[]) AS r (number, sampled_ns, memory_bytes,
+        memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes)
+    JOIN run USING (number)
+    ON CONFLICT DO NOTHING RETURNING incarnation, sampled_ns
+)
+SELECT incarnation, min(sampled_ns) FROM new GROUP BY incarnation
 """
 
 _COUNTERS = ("memory_bytes", "memory_peak_bytes", "cpu_ns", "transmitted_bytes", "received_bytes", "external_bytes")
@@ -141,31 +155,50 @@ async def save_runs(tx: Transaction, runs: Iterable[Run]) -> None:
     if not ordered:
         return
     columns = [name.strip() for name in _RUN.split(",")]
-    await tx.execute(_SAVE_RUNS, [[getattr(run, name) for run in ordered] for name in columns])
+    values = [[getattr(run, name) for run in ordered] for name in columns]
+    texts = {"incarnation", "container_id", "node"}
+    await tx.execute(
+        _SAVE_RUNS,
+        [
+            text_array(column) if name in texts else plain_array(column)
+            for name, column in zip(columns, values, strict=True)
+        ],
+    )
 
 
 async def insert_readings(
-    tx: Transaction, readings: Iterable[tuple[Run, ContainerCounters]], *, interval_ms: int, recorded_at: datetime
+    tx: Transaction,
+    readings: Iterable[tuple[Run, Sequence[ContainerCounters]]],
+    *,
+    interval_ms: int,
+    recorded_at: datetime,
 ) -> list[Run]:
-    """Store readings once each; returns the runs of which something counted for good must be counted anew."""
-    found = {(run.incarnation, counters.sampled_ns): (run, counters) for run, counters in readings}
-    ordered = [found[key] for key in sorted(found)]
-    if not ordered:
+    """Store readings once each, every run named once; returns the runs of which something must be counted anew."""
+    runs = {run.incarnation: (run, own) for run, own in sorted(readings, key=lambda one: one[0].incarnation)}
+    if not runs:
         return []
-    sampled, *counters = [[getattr(one, name) for _, one in ordered] for name in ("sampled_ns", *_COUNTERS)]
-    keys = [[getattr(run, name) for run, _ in ordered] for name in ("account_id", "service_id", "incarnation")]
-    cursor = await tx.execute(_INSERT_READINGS, [recorded_at, *keys, sampled, [interval_ms] * len(ordered), *counters])
-    late: dict[str, Run] = {}
-    for incarnation, sampled_ns in await cursor.fetchall():
-        run = late.get(incarnation, found[incarnation, sampled_ns][0])
-        changed_ns = _changes_from(run, sampled_ns, interval_ms * 1_000_000)
+    rows = [counters for _, own in runs.values() for counters in own]
+    values = {
+        **{name: plain_array(map(attrgetter(name), rows)) for name in ("sampled_ns", *_COUNTERS)},
+        "accounts": plain_array(run.account_id for run, _ in runs.values()),
+        "services": plain_array(run.service_id for run, _ in runs.values()),
+        "incarnations": text_array(runs),
+        "numbers": plain_array(number for number, (_, own) in enumerate(runs.values(), 1) for _ in own),
+        "interval_ms": interval_ms,
+        "recorded_at": recorded_at,
+    }
+    cursor = await tx.execute(_INSERT_READINGS, values)
+    late = []
+    for incarnation, first_ns in await cursor.fetchall():
+        run, _ = runs[incarnation]
+        changed_ns = _changes_from(run, first_ns, interval_ms * 1_000_000)
         if changed_ns is not None:
-            late[incarnation] = run.reopened(changed_ns)
-    return list(late.values())
+            late.append(run.reopened(changed_ns))
+    return late
 
 
 def _changes_from(run: Run, sampled_ns: int, interval_ns: int) -> int | None:
-    """From where a new reading changes what was counted for good: its own window, or back to a start that is near."""
+    """From where the first of the new readings changes what was counted: its own window, or back to a near start."""
     if run.final_until_ns is None:
         return None
     if sampled_ns - run.started_ns <= interval_ns and run.started_ns < run.final_until_ns:

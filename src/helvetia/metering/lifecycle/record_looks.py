@@ -4,8 +4,10 @@ Promises: whatever is told twice, late or in another order leaves the same rows.
 with DatabaseUnavailable, changing nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import structlog
 
@@ -98,14 +100,13 @@ class LookRecorder:
     async def _save(
         self, tx: Transaction, changed: dict[str, Run], readings: Sequence[tuple[Run, ContainerCounters]]
     ) -> None:
-        for run, counters in sorted(readings, key=lambda one: one[1].sampled_ns):
+        current = []
+        for run, own in _by_run(readings):
             newest = changed.get(run.incarnation, run)
-            if newest.counts_external is None and counters.transmitted_bytes is not None:
-                newest = replace(newest, counts_external=counters.external_bytes is not None)
-                changed[run.incarnation] = newest
-            if newest.finished_ns is None and counters.sampled_ns > newest.seen_ns:
-                changed[run.incarnation] = newest.merge(_seen_at(newest, counters.sampled_ns))
-        current = [(changed.get(run.incarnation, run), counters) for run, counters in readings]
+            grown = _grow(newest, own)
+            if grown is not newest:
+                changed[run.incarnation] = grown
+            current.append((grown, own))
         late = await store_runs.insert_readings(
             tx, current, interval_ms=self._interval_ms, recorded_at=self._clock.now()
         )
@@ -124,8 +125,24 @@ def _revived(known: Sequence[Run], changed: dict[str, Run]) -> list[Run]:
     return [run for run in known if run.vanished and not changed.get(run.incarnation, run).vanished]
 
 
-def _seen_at(run: Run, seen_ns: int) -> Run:
-    return replace(run, seen_ns=seen_ns)
+def _by_run(readings: Sequence[tuple[Run, ContainerCounters]]) -> list[tuple[Run, list[ContainerCounters]]]:
+    """The readings of each run, in order."""
+    runs, found = {}, defaultdict[str, list[ContainerCounters]](list)
+    for run, counters in readings:
+        runs[run.incarnation] = run
+        found[run.incarnation].append(counters)
+    by_time = attrgetter("sampled_ns")
+    return [(runs[incarnation], sorted(own, key=by_time)) for incarnation, own in found.items()]
+
+
+def _grow(run: Run, readings: Sequence[ContainerCounters]) -> Run:
+    """The run after some readings of it: it was seen then, and the first that tells bytes decides which bytes count."""
+    first = next((one for one in readings if one.transmitted_bytes is not None), None)
+    if run.counts_external is None and first is not None:
+        run = replace(run, counts_external=first.external_bytes is not None)
+    if run.finished_ns is None and readings[-1].sampled_ns > run.seen_ns:
+        run = replace(run, seen_ns=readings[-1].sampled_ns)
+    return run
 
 
 def _stray(size: StorageSize) -> Finding:

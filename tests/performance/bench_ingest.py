@@ -1,0 +1,264 @@
+"""How fast readings get into the ledger: a million in big batches, with repeated and late ones, beside a bare COPY.
+
+The bare equivalent is COPY of rows of the same shape into the same table, in transactions of the same size, in the same
+run. The totals are compared with what they must be, exactly. Every commit is flushed to disk. Looks of 500 containers
+one by one, as a collector takes them, and batches of 200 as a remote node posts them, are measured beside it.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import psycopg
+
+from helvetia.accounts.model import Account, AccountKind
+from helvetia.accounts.store import insert_account
+from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState, ServiceDefinition
+from helvetia.containers.simulated_host import SimulatedHost
+from helvetia.containers.store import insert_service
+from helvetia.database.enums import DATABASE_ENUMS
+from helvetia.database.pool import Database
+from helvetia.kernel.clock import SystemClock, from_ns, to_ns
+from helvetia.kernel.identity import AccountId, ServiceId, new_account_id, new_id, new_service_id
+from helvetia.kernel.period import Period
+from helvetia.kernel.quantity import NS_PER_S, UsageMetric
+from helvetia.metering import store
+from helvetia.metering.lifecycle.record_looks import LookRecorder
+from helvetia.metering.nodes.model import ITEMS_MAX, NodeBatch, NodeItem
+from helvetia.metering.nodes.service import NodeService
+from helvetia.metering.nodes.wire import from_wire_batch, to_wire_batch
+from helvetia.metering.readers.host_reader import HostReader
+from helvetia.metering.service import MeteringConfig, MeteringService
+from support.databases import cloned_database, running_server
+
+CONTAINERS = 500
+READINGS = int(os.environ.get("BENCH_READINGS", "1000000"))
+LOOKS_A_BATCH = 40
+LATE_EVERY, AGAIN_EVERY = 20, 10
+INTERVAL_S = 10
+MEMORY_BYTES, SENT_BYTES = 100_000_000, 1_000
+LOOKS_ONE_BY_ONE = 20
+READINGS_A_MONTH = 730 * 3_600 // INTERVAL_S
+CLOCK = SystemClock()
+_COPY = """COPY container_readings (account_id, service_id, incarnation, sampled_ns, interval_ms, memory_bytes,
+    memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes, recorded_at) FROM STDIN"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Containers of one service that all started at one instant."""
+
+    records: Sequence[ContainerRecord]
+    account_id: AccountId
+    service_id: ServiceId
+    started_ns: int
+
+    def look(self, number: int) -> list[ContainerCounters]:
+        at_ns = self.looked_ns(number)
+        return [
+            ContainerCounters(
+                container_id=record.container_id,
+                sampled_ns=at_ns + place,
+                memory_bytes=MEMORY_BYTES,
+                memory_peak_bytes=MEMORY_BYTES,
+                cpu_ns=number * 10_000_000,
+                transmitted_bytes=(number + 1) * SENT_BYTES,
+                received_bytes=number * SENT_BYTES,
+            )
+            for place, record in enumerate(self.records)
+        ]
+
+    def looked_ns(self, number: int) -> int:
+        return self.started_ns + (number * INTERVAL_S + INTERVAL_S // 2) * NS_PER_S
+
+
+async def run() -> dict[str, object]:
+    """The figures."""
+    with running_server() as server_url, cloned_database(server_url) as database_url:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = on")
+            connection.execute("SELECT pg_reload_conf()")
+        database = Database(database_url, enums=DATABASE_ENUMS)
+        await database.open()
+        try:
+            return await _measure(database)
+        finally:
+            await database.close()
+
+
+async def _measure(database: Database) -> dict[str, object]:
+    looks = READINGS // CONTAINERS
+    before = CLOCK.now() - timedelta(seconds=looks * INTERVAL_S + 3_600)
+    fleet, other, single, posted = [await make_fleet(database, before) for _ in range(4)]
+    ingest_s = await ingest(database, fleet, looks)
+    started_s = CLOCK.monotonic()
+    await metering(database).roll_up()
+    count_s = CLOCK.monotonic() - started_s
+    await check_totals(database, fleet, looks)
+    reading_bytes = await table_bytes(database, "container_readings") / READINGS
+    copy_s = await copy_bare(database, other, looks)
+    sent = READINGS + READINGS // AGAIN_EVERY
+    return {
+        "readings": READINGS,
+        "repeated": READINGS // AGAIN_EVERY,
+        "late": READINGS // LATE_EVERY,
+        "ingest_per_s": round(sent / ingest_s),
+        "ingest_and_count_per_s": round(sent / (ingest_s + count_s)),
+        "totals": "exact",
+        "bare_copy_per_s": round(READINGS / copy_s),
+        "ratio": round(sent / ingest_s / (READINGS / copy_s), 2),
+        "one_by_one_per_s": round(await one_by_one(database, single)),
+        "posted_by_a_node_per_s": round(await by_a_node(database, posted)),
+        "bytes_a_reading": round(reading_bytes),
+        "mb_a_container_month_of_readings": round(reading_bytes * READINGS_A_MONTH / 2**20),
+        "kb_a_container_month_of_usage": round(await usage_bytes(database, looks) / 2**10),
+    }
+
+
+async def make_fleet(database: Database, since: object) -> Fleet:
+    account_id, service_id = new_account_id(), new_service_id()
+    account = Account(account_id=account_id, kind=AccountKind.USER, name="a", created_at=since)  # type: ignore[arg-type]
+    definition = ServiceDefinition(name="web", image="demo", memory_mb=64, cpu_cores=Decimal("0.1"))
+    async with database.transaction() as tx:
+        await insert_account(tx, account)
+        await store.create_metering_account(tx, account_id)
+        await insert_service(tx, account_id, service_id, definition, account.created_at)
+    started_ns = to_ns(account.created_at) + NS_PER_S
+    records = [
+        ContainerRecord(
+            container_id=uuid4().hex * 2,
+            account_id=account_id,
+            service_id=service_id,
+            revision=1,
+            replica=replica,
+            state=ContainerState.RUNNING,
+            created_ns=started_ns,
+            started_ns=started_ns,
+            finished_ns=None,
+            restart_count=0,
+            exit_code=None,
+            oom_killed=False,
+            process_id=1_000 + replica,
+        )
+        for replica in range(CONTAINERS)
+    ]
+    return Fleet(records=records, account_id=account_id, service_id=service_id, started_ns=started_ns)
+
+
+def metering(database: Database) -> MeteringService:
+    host = SimulatedHost("bench", CLOCK)
+    return MeteringService(database, CLOCK, host, HostReader(host), MeteringConfig(passes_max=1_000))
+
+
+async def ingest(database: Database, fleet: Fleet, looks: int) -> float:
+    """Seconds to write them all; every tenth comes again and every twentieth comes a batch late."""
+    recorder = LookRecorder(database, CLOCK, interval_ms=INTERVAL_S * 1_000)
+    took_s, late, again = 0.0, list[ContainerCounters](), list[ContainerCounters]()
+    for first in range(0, looks, LOOKS_A_BATCH):
+        whole = [one for number in range(first, min(looks, first + LOOKS_A_BATCH)) for one in fleet.look(number)]
+        held_back = whole[::LATE_EVERY] if first + LOOKS_A_BATCH < looks else []
+        kept = set(map(id, held_back))
+        arriving = [one for one in whole if id(one) not in kept] + late + again
+        late, again = held_back, whole[1::AGAIN_EVERY]
+        looked_ns = fleet.looked_ns(min(looks, first + LOOKS_A_BATCH) - 1)
+        started_s = CLOCK.monotonic()
+        await recorder.record("bench", fleet.records, arriving, looked_ns)
+        took_s += CLOCK.monotonic() - started_s
+    return took_s
+
+
+async def check_totals(database: Database, fleet: Fleet, looks: int) -> None:
+    """What must come out, in integers: nothing lost, nothing doubled."""
+    last_ns = fleet.looked_ns(looks - 1) - fleet.started_ns
+    lived_ns = sum(last_ns + place for place in range(CONTAINERS))
+    async with database.transaction() as tx:
+        period = Period(starts_at=from_ns(0), ends_at=from_ns(2**62))
+        found = (await store.totals(tx, fleet.account_id, period)).quantities
+        row = await (await tx.execute("SELECT count(*) FROM container_readings")).fetchone()
+    assert row == (READINGS,)
+    assert found[UsageMetric.COMPUTE_HOURS] == lived_ns
+    assert found[UsageMetric.MEMORY_GB_HOURS] == lived_ns * MEMORY_BYTES
+    assert found[UsageMetric.BANDWIDTH_GB] == looks * SENT_BYTES * CONTAINERS
+
+
+async def copy_bare(database: Database, fleet: Fleet, looks: int) -> float:
+    """Seconds of the same number of rows, none of them twice, by COPY and nothing else."""
+    recorded_at, took_s = CLOCK.now(), 0.0
+    for first in range(0, looks, LOOKS_A_BATCH):
+        rows = [
+            (*_row(fleet, record, one), recorded_at)
+            for number in range(first, min(looks, first + LOOKS_A_BATCH))
+            for record, one in zip(fleet.records, fleet.look(number), strict=True)
+        ]
+        started_s = CLOCK.monotonic()
+        async with database.transaction() as tx, tx.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                await copy.write_row(row)
+        took_s += CLOCK.monotonic() - started_s
+    return took_s
+
+
+def _row(fleet: Fleet, record: ContainerRecord, one: ContainerCounters) -> tuple[object, ...]:
+    key = (fleet.account_id, fleet.service_id, record.incarnation, one.sampled_ns, INTERVAL_S * 1_000)
+    sent, received = one.transmitted_bytes, one.received_bytes
+    return (*key, one.memory_bytes, one.memory_peak_bytes, one.cpu_ns, sent, received, None)
+
+
+async def one_by_one(database: Database, fleet: Fleet) -> float:
+    """Readings a second, a look of all containers in a transaction."""
+    recorder = LookRecorder(database, CLOCK, interval_ms=INTERVAL_S * 1_000)
+    started_s = CLOCK.monotonic()
+    for number in range(LOOKS_ONE_BY_ONE):
+        await recorder.record("single", fleet.records, fleet.look(number), fleet.looked_ns(number))
+    return LOOKS_ONE_BY_ONE * CONTAINERS / (CLOCK.monotonic() - started_s)
+
+
+async def by_a_node(database: Database, fleet: Fleet) -> float:
+    """Readings a second from the bytes of a batch as a node posts it to the answer, without HTTP."""
+    nodes = NodeService(database, CLOCK)
+    node = await nodes.authenticate(await nodes.issue_token("posted"))
+    bodies = [body for number in range(LOOKS_ONE_BY_ONE) for body in _bodies(fleet, number)]
+    started_s = CLOCK.monotonic()
+    for body in bodies:
+        answer = await nodes.accept(node, from_wire_batch(body), sent_ns=to_ns(CLOCK.wall()))
+        assert all(one.accepted for one in answer.answers)
+    return LOOKS_ONE_BY_ONE * CONTAINERS / (CLOCK.monotonic() - started_s)
+
+
+def _bodies(fleet: Fleet, number: int) -> list[bytes]:
+    items = [NodeItem(record=r, counters=c) for r, c in zip(fleet.records, fleet.look(number), strict=True)]
+    looked_ns = fleet.looked_ns(number)
+    return [
+        to_wire_batch(
+            NodeBatch(
+                batch_id=new_id(),
+                looked_ns=looked_ns,
+                interval_ms=INTERVAL_S * 1_000,
+                items=items[start : start + ITEMS_MAX],
+            )
+        )
+        for start in range(0, len(items), ITEMS_MAX)
+    ]
+
+
+async def table_bytes(database: Database, table: str) -> int:
+    """Rows and indexes, partitions included."""
+    async with database.transaction() as tx:
+        cursor = await tx.execute("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(%s)", (table,))
+        row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+async def usage_bytes(database: Database, looks: int) -> float:
+    """Bytes of the ledger that a container adds in 730 hours."""
+    hours = looks * INTERVAL_S / 3_600
+    return await table_bytes(database, "usage_records") / CONTAINERS / hours * 730
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(run()), indent=2))
