@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     mail_from: str = "Helvetia Billing <billing@localhost>"
     notification_language: str = Field(default="en", pattern="^(en|de)$")
 
+    meter_calls_per_second: int | None = Field(default=None, ge=1, le=1000)
+    operator_token: SecretStr | None = None
     stripe_poll_s: float = Field(default=60.0, ge=0.2, le=3600)
 
     @classmethod
@@ -132,6 +134,11 @@ class Settings(BaseSettings):
     def enforcement_mode_in_force(self) -> str:
         """What is set; unset, only observe where real money moves, and enforce everywhere else."""
         return self.enforcement_mode or ("observe" if self.is_live else "enforce")
+
+    @property
+    def meter_calls_per_second_in_force(self) -> int:
+        """What is set; unset, what Stripe allows: 1,000 meter calls a second in live mode, else 25 calls in all."""
+        return self.meter_calls_per_second or (1000 if self.is_live else 25)
 
     @property
     def is_loopback_bind(self) -> bool:

@@ -78,6 +78,10 @@ OPEN = {
     ("GET", "/internal/v1/node"),
     ("POST", "/internal/v1/readings"),
     ("POST", "/api/v1/webhooks/stripe"),
+    ("GET", "/api/v1/operator/usage-tasks"),
+    ("POST", "/api/v1/operator/usage-tasks/{task_id}"),
+    ("GET", "/api/v1/operator/usage-comparison"),
+    ("POST", "/api/v1/operator/cancellations/{account_id}/end-anyway"),
 }
 ACCESS = [pytest.param(row, id=f"{row[0]} {row[1].replace(MISSING, '…')}") for row in GUARDED]
 

@@ -6,10 +6,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 DEFECTS = {"m": 22, "w": 16, "d": 12, "e": 15}
 # Not covered yet, and nothing else: a test that is added takes its id off this list.
-UNCOVERED = {
-    *("m01", "m02", "m03", "m04", "m05", "m09", "m13", "m15", "m17", "m20"),
-    *("d04", "d06", "d09", "d12"),
-}
+UNCOVERED = {"d04", "d06", "d09", "d12"}
 _NAME = re.compile(r"^\s*(?:async )?def test_((?:[mwde]\d{2}_)+)", re.MULTILINE)
 
 

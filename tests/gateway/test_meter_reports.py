@@ -177,8 +177,12 @@ async def test_m04_unknown_that_never_arrived_is_sent_after_the_summary_was_read
     clock.wall_shift += timedelta(hours=24)
     assert (await broken.reports.send_due()).unknown_count == 1
     await house.reports.confirm_all()
-    assert await _states(house, account_id) == [ReportState.DUE]
+    assert await _states(house, account_id) == [ReportState.REJECTED]
+    clock.wall_shift += timedelta(minutes=2)
+    assert await house.reports.queue(account_id) == 1
     assert (await house.reports.send_due()).sent_count == 1
+    first, second = await house.all_reports(account_id)
+    assert first.identifier != second.identifier, "a late word about the first says nothing of the second"
     assert await _counted(house, account_id) == Decimal(1)
 
 

@@ -18,8 +18,9 @@ from helvetia.kernel.quantity import UsageMetric
 from helvetia.meter_reports import store as reports_store
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
-from helvetia.meter_reports.model import MeterReport
+from helvetia.meter_reports.model import MeterReport, ReportsConfig
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
@@ -53,6 +54,7 @@ class BillingHouse:
     metering: MeteringService
     reports: MeterReportService
     closing: AccountClosingService
+    settlement: SettlementService
     costs: CostService
 
     async def new_account(self) -> AccountId:
@@ -111,6 +113,7 @@ def build_house(
     *,
     test_clock: str | None = None,
     sandbox_origin: str | None = None,
+    pace: ReportsConfig | None = None,
 ) -> BillingHouse:
     subscriptions = SubscriptionService(database, clock, gateway, prices)
     queue, config = JobQueue(database.url), BillingConfig(test_clock=test_clock, sandbox_origin=sandbox_origin)
@@ -118,7 +121,8 @@ def build_house(
     host = SimulatedHost("test", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     accounts = AccountService(database, clock, ClosingHooks(clock))
-    reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering)
+    pace = pace or ReportsConfig()
+    reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering, pace)
     closing = AccountClosingService(accounts, billing, reports)
     return BillingHouse(
         database=database,
@@ -131,5 +135,6 @@ def build_house(
         metering=metering,
         reports=reports,
         closing=closing,
+        settlement=SettlementService(database, clock, gateway, prices, pace),
         costs=CostService(database, clock, prices),
     )

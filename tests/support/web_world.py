@@ -27,7 +27,9 @@ from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
+from helvetia.meter_reports.model import ReportsConfig
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.readers.host_reader import HostReader
@@ -43,6 +45,7 @@ from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.enforcement_controller import EnforcementController, NotificationController
 from helvetia.web.api.house_controller import HouseController
+from helvetia.web.api.operator_controller import OperatorController
 from helvetia.web.api.payment_controller import PaymentController
 from helvetia.web.api.plan_controller import PlanController
 from helvetia.web.api.readings_controller import ReadingsController
@@ -137,8 +140,9 @@ async def web_world(
     costs = CostService(database, clock, prices)
     host = SimulatedHost("web", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
-    reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering)
+    reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering, ReportsConfig())
     closing = AccountClosingService(accounts, billing, reports)
+    settlement = SettlementService(database, clock, gateway, prices, ReportsConfig())
     webhook_config = WebhookConfig(secrets=WEBHOOK_SECRETS, is_live=False, api_version=API_VERSION)
     queue = JobQueue(database.url)
     webhooks = WebhookService(webhook_config, database, clock, gateway, subscriptions, billing, reports, queue)
@@ -156,6 +160,7 @@ async def web_world(
         StripeWebhookController(webhooks),
         EnforcementController(enforcement),
         NotificationController(notifications, renderer),
+        OperatorController(config, settlement, reports),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
         PayPageController(clock, renderer, accounts, payments),

@@ -1,3 +1,4 @@
+import random
 from decimal import Decimal
 from fractions import Fraction
 
@@ -7,6 +8,9 @@ from hypothesis import strategies as st
 from helvetia.catalogue.prices import METERED_PRICES
 from helvetia.kernel.quantity import BYTES_PER_GB, NS_PER_HOUR, SOLD_UNITS, UsageMetric
 from helvetia.rating.rate_usage import rate_usage
+from support import trials
+
+SEED = 20
 
 CATALOGUE = {metric: price.unit_price_minor for metric, price in METERED_PRICES.items()}
 
@@ -40,3 +44,19 @@ def test_d03_lines_agree_with_an_exact_oracle(usage: dict[UsageMetric, int], pri
         quantity = Fraction(base * 10**6 // SOLD_UNITS[line.metric].base_per_unit, 10**6)
         assert Fraction(line.quantity) == quantity
         assert line.amount_minor == (2 * quantity * Fraction(unit_prices[line.metric]) + 1) // 2
+
+
+def test_ten_thousand_random_price_tables_agree_with_fractions() -> None:
+    """Half-up of exact fractions, worked out without a Decimal."""
+    chance = random.Random(SEED)
+    for _ in range(10_000):
+        usage = {metric: chance.randrange(10 ** chance.randrange(1, 25)) for metric in UsageMetric}
+        places = chance.randrange(13)
+        cents = {
+            metric: Fraction(chance.randrange(10 ** chance.randrange(1, 12)), 10**places) for metric in UsageMetric
+        }
+        prices = {metric: Decimal(cent.numerator) / Decimal(cent.denominator) for metric, cent in cents.items()}
+        for line in rate_usage(usage, prices):
+            sold = Fraction(usage[line.metric] * 10**6 // SOLD_UNITS[line.metric].base_per_unit, 10**6)
+            assert line.amount_minor == (2 * sold * cents[line.metric] + 1) // 2
+    trials.record("R20 random price tables and usages against exact fractions", count=10_000, seed=SEED)

@@ -1,8 +1,10 @@
 """Reports: values telescope, identifiers are stable, and what an unanswered report becomes."""
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -13,13 +15,12 @@ from helvetia.billing.model import InvoiceCursor, check_reportable
 from helvetia.kernel.identity import new_account_id
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_sold_quantity
+from helvetia.meter_reports.judge_summary import judge_hour
 from helvetia.meter_reports.model import (
     MeterReport,
     NextStep,
     ReportedSoFar,
     ReportState,
-    Verdict,
-    judge_summary,
     make_identifier,
     next_step,
     value_to_report,
@@ -108,18 +109,29 @@ def test_unanswered_report_is_repeated_within_the_identifiers_life_only() -> Non
     assert next_step(tried, now=NOW, wall=WALL, final_at=NOW) is NextStep.SEND
 
 
-def test_summary_decides_over_unknown_reports() -> None:
+def test_summary_of_an_hour_decides_over_unknown_reports() -> None:
     old = WALL - timedelta(days=1)
     sent = replace(REPORT, state=ReportState.SENT, first_sent_at=old, last_sent_at=old)
-    unknown = replace(sent, state=ReportState.UNKNOWN, value=Decimal(2))
-    assert judge_summary([sent, unknown], Decimal("3.5"), WALL) is Verdict.ALL_ARRIVED
-    assert judge_summary([sent, unknown], Decimal("1.5"), WALL) is Verdict.UNKNOWN_NEVER_ARRIVED
-    assert judge_summary([sent, unknown], Decimal(2), WALL) is Verdict.UNDECIDED
-    assert judge_summary([sent], Decimal(1), WALL) is Verdict.UNDECIDED
+    unknown = replace(sent, state=ReportState.UNKNOWN, identifier="hv_2", value=Decimal(2))
+    both = {"hv_1": ReportState.CONFIRMED, "hv_2": ReportState.CONFIRMED}
+    assert judge_hour([sent, unknown], Decimal("3.5"), WALL) == both
+    assert judge_hour([sent, unknown], Decimal("1.5"), WALL) == {**both, "hv_2": ReportState.REJECTED}
+    assert judge_hour([sent, unknown], Decimal(2), WALL) == {"hv_2": ReportState.CONFIRMED}
+    assert judge_hour([sent, unknown], Decimal(9), WALL) == {}
+    assert judge_hour([sent], Decimal(1), WALL) == {}
     fresh = replace(sent, last_sent_at=WALL - timedelta(minutes=1))
-    assert judge_summary([fresh, unknown], Decimal("1.5"), WALL) is Verdict.UNDECIDED
+    assert judge_hour([fresh, unknown], Decimal("1.5"), WALL) == {}
+    twin = replace(unknown, identifier="hv_3")
+    assert judge_hour([unknown, twin], Decimal(2), WALL) == {
+        "hv_2": ReportState.CONFIRMED,
+        "hv_3": ReportState.REJECTED,
+    }, "either of them: the sum is the same"
+    in_doubt = replace(sent, state=ReportState.DUE, identifier="hv_4")
+    assert judge_hour([in_doubt, unknown], Decimal(2), WALL) == {}
     dead = replace(sent, state=ReportState.DEAD, value=Decimal(99))
-    assert judge_summary([sent, dead], Decimal("1.5"), WALL) is Verdict.ALL_ARRIVED
+    assert judge_hour([sent, dead], Decimal("1.5"), WALL) == {"hv_1": ReportState.CONFIRMED}
+    many = [replace(unknown, identifier=f"hv_{n}", value=Decimal(n)) for n in range(20, 33)]
+    assert judge_hour(many, Decimal(20), WALL) == {}, "too many to tell apart"
 
 
 def test_rejections_are_followed_ever_more_slowly() -> None:
@@ -169,3 +181,14 @@ def test_cursor_survives_the_wire_and_garbage_is_refused() -> None:
     for garbage in ("", "é", "%%%", "AAAA", "MjAyNi0wMy0yMHxpbl8x"):
         with pytest.raises(InvalidCursor):
             InvoiceCursor.from_wire(garbage)
+
+
+def test_m01_no_fleet_loses_more_than_one_quantum_however_often_it_is_reported() -> None:
+    chance = random.Random(1)
+    for containers in (1, 2, 3, 50):
+        total, reported = 0, Decimal(0)
+        for _ in range(144):  # ten-minute ticks of a day
+            total += containers * chance.randrange(590, 611) * 10**9
+            reported += value_to_report(UsageMetric.COMPUTE_HOURS, total, reported)
+        assert reported == to_sold_quantity(UsageMetric.COMPUTE_HOURS, total)
+        assert 0 <= Fraction(total, 3_600 * 10**9) - Fraction(reported) < Fraction(1, 10**6)

@@ -19,8 +19,9 @@ LONG_INVOICES_MAX = 20
 
 async def mirror_invoices(database: Database, clock: Clock, gateway: StripeGateway, account_id: AccountId) -> int:
     """Mirror the account's invoices; says how many were new or had changed. Raises as the gateway does."""
+    began_at = clock.now()
     async with database.transaction() as tx:
-        await store.mark_mirrored(tx, account_id, clock.now())
+        await store.mark_mirrored(tx, account_id, began_at)
         fetch_seq = await subscriptions.next_fetch_seq(tx)
         record = await subscriptions.find(tx, account_id)
     if record.stripe_customer_id is None:
@@ -30,6 +31,7 @@ async def mirror_invoices(database: Database, clock: Clock, gateway: StripeGatew
     async with database.transaction() as tx:
         saved = [await store.save_invoice(tx, account_id, invoice, fetch_seq=fetch_seq) for invoice in found]
         gone_count = await store_drafts.forget_drafts(tx, account_id, still_listed=listed, fetch_seq=fetch_seq)
+        await store.mark_complete(tx, account_id, began_at)
     return sum(saved) + gone_count
 
 

@@ -152,3 +152,11 @@ async def accounts_to_mirror(tx: Transaction, limit: int) -> tuple[AccountId, ..
 async def mark_mirrored(tx: Transaction, account_id: AccountId, at: datetime) -> None:
     """Whether mirroring succeeds or not, the others come first next time."""
     await tx.execute("UPDATE subscriptions SET invoices_mirrored_at = %s WHERE account_id = %s", (at, account_id))
+
+
+async def mark_complete(tx: Transaction, account_id: AccountId, began_at: datetime) -> None:
+    """Every invoice that existed when this read began is mirrored."""
+    await tx.execute(
+        "UPDATE subscriptions SET invoices_complete_at = greatest(invoices_complete_at, %s) WHERE account_id = %s",
+        (began_at, account_id),
+    )

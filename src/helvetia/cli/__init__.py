@@ -26,6 +26,7 @@ for command, module in (
     ("token", "token"),
     ("usage", "usage"),
     ("reconcile", "reconcile"),
+    ("usage-tasks", "usage_tasks"),
     ("enforce", "enforce"),
     ("holds", "holds"),
     ("doctor", "doctor"),

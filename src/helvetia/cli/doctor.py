@@ -16,6 +16,8 @@ from helvetia.database.pool import Database
 from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
+from helvetia.meter_reports.invariants import FOR_THE_OPERATOR
+from helvetia.meter_reports.invariants import broken_invariants as broken_reports
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.invariants import broken_invariants
 from helvetia.metering.nodes.service import NodeService
@@ -116,6 +118,19 @@ async def _metering(house: AsyncContainer) -> Finding:
     return Finding(check="metering", state="ok", found="every invariant of the ledger holds")
 
 
+async def _reports(house: AsyncContainer) -> Finding:
+    async with (await house.get(Database)).transaction() as tx:
+        broken = await broken_reports(tx)
+    if not broken:
+        return Finding(check="reports", state="ok", found="every invariant of the outbox holds")
+    text = "; ".join(f"{name} ({len(rows)} rows)" for name, rows in broken.items())
+    waits = set(broken) <= FOR_THE_OPERATOR
+    state: Literal["warning", "failed"] = "warning" if waits else "failed"
+    return Finding(
+        check="reports", state=state, found=f"does not hold: {text}", advice=_ADVICE["tasks" if waits else "metering"]
+    )
+
+
 async def _gaps(house: AsyncContainer) -> Finding:
     gaps = await (await house.get(LeakService)).open_gaps()
     if gaps:
@@ -206,6 +221,7 @@ CHECKS: dict[str, Check] = {
     "worker": _worker,
     "engine": _engine,
     "metering": _metering,
+    "reports": _reports,
     "gaps": _gaps,
     "leaks": _leaks,
     "nodes": _nodes,
@@ -219,6 +235,7 @@ _ADVICE = {
     "worker": "start one with `helvetia worker`; without it nothing is metered, started or reported",
     "engine": "start the Docker Engine, or correct DOCKER_HOST; running containers are not affected",
     "metering": "see docs/operator-runbook.md; stop nothing, the readings are kept",
+    "tasks": "see `helvetia usage-tasks` and `helvetia reconcile --usage`",
     "gaps": "metering is broken there, not idle: look at the engine and the worker; nothing is guessed meanwhile",
     "leaks": "remove what is nobody's by hand; what runs while held is stopped by the worker if it can be; bring a lost"
     " node back within 35 days, or let its usage go",

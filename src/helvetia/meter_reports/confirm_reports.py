@@ -1,93 +1,144 @@
 """The arrow Stripe's summary → outbox: rows are confirmed by what Stripe counted, and unknown ones decided.
 
-The summary is asked for whole minutes, and compared with the rows whose events lie in exactly that range. Nothing is
-ever sent here; a row that surely never arrived becomes due again.
+One call per metric compares a whole period. Only where the sums differ are the hours of what is open asked for. Nothing
+is ever sent here; what surely never arrived is rejected, and its usage is queued anew under another identifier.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 import structlog
 
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
-from helvetia.kernel.period import Period
+from helvetia.kernel.period import Period, floor_hour
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.meter_reports import store
-from helvetia.meter_reports.model import (
-    Confirmation,
-    MeterReport,
-    ReportState,
-    Verdict,
-    judge_summary,
-    whole_minutes,
-)
+from helvetia.meter_reports.judge_summary import has_all_arrived, judge_hour, open_reports
+from helvetia.meter_reports.model import Confirmation, MeterReport, ReportState, whole_hours, whole_minutes
+from helvetia.meter_reports.pace import Pace
 from helvetia.stripe_gateway.model import PriceBook, StripeGateway
 from helvetia.subscriptions.model import BillingPeriod
+
+NEVER_ARRIVED = "it never arrived: Stripe's summary of its hour does not hold it"
 
 _log = structlog.get_logger()
 
 _COUNTED = frozenset({ReportState.SENT, ReportState.CONFIRMED, ReportState.UNKNOWN})
 
 
-async def confirm_reports(
-    database: Database, clock: Clock, gateway: StripeGateway, book: PriceBook, billed: BillingPeriod
-) -> tuple[Confirmation, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmParts:
+    """What confirming works with."""
+
+    database: Database
+    clock: Clock
+    gateway: StripeGateway
+    pace: Pace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked of Stripe, what we knew just before, and what it counted."""
+
+    metric: UsageMetric
+    events: Period
+    reports: Sequence[MeterReport]
+    counted: Decimal
+
+
+async def confirm_reports(parts: ConfirmParts, book: PriceBook, billed: BillingPeriod) -> tuple[Confirmation, ...]:
     """Compare every metric of a billing period with Stripe's summary. Raises as the gateway does."""
-    events = whole_minutes(billed.period)
-    customer_id = billed.stripe_customer_id
-    confirmations = []
-    for metric in UsageMetric:
-        async with database.transaction() as tx:
-            before = await store.reports_of_range(tx, billed.account_id, customer_id, metric, events)
-        if not before:
-            continue
-        counted = await _counted(gateway, book.meters[metric].meter_id, customer_id, events)
-        confirmations.append(await _settle(database, clock, metric, before, counted, events))
-    return tuple(confirmations)
-
-
-async def _counted(gateway: StripeGateway, meter_id: str, customer_id: str, events: Period) -> Decimal:
-    summaries = await gateway.meter_event_summaries(
-        meter_id=meter_id, customer_id=customer_id, starts_at=events.starts_at, ends_at=events.ends_at
+    return tuple(
+        [
+            found
+            for metric in UsageMetric
+            if (found := await _confirm_metric(parts, book.meters[metric].meter_id, metric, billed)) is not None
+        ]
     )
-    return sum((summary.value for summary in summaries), Decimal(0))
 
 
-async def _settle(
-    database: Database,
-    clock: Clock,
-    metric: UsageMetric,
-    reports: Sequence[MeterReport],
-    counted: Decimal,
-    events: Period,
-) -> Confirmation:
+async def _confirm_metric(
+    parts: ConfirmParts, meter_id: str, metric: UsageMetric, billed: BillingPeriod
+) -> Confirmation | None:
+    events = whole_minutes(billed.period)
+    before = await _read(parts, billed, metric, events)
+    if not before:
+        return None
+    await parts.pace.wait()
+    counted = sum(
+        (
+            summary.value
+            for summary in await parts.gateway.meter_event_summaries(
+                meter_id=meter_id,
+                customer_id=billed.stripe_customer_id,
+                starts_at=events.starts_at,
+                ends_at=events.ends_at,
+            )
+        ),
+        Decimal(0),
+    )
+    if has_all_arrived(before, counted):
+        decided: Mapping[str, ReportState] = {one.identifier: ReportState.CONFIRMED for one in open_reports(before)}
+        await _settle(parts, billed, Asked(metric=metric, events=events, reports=before, counted=counted), decided)
+        is_confirmed = not any(report.is_in_doubt for report in before)
+    else:
+        is_confirmed = False
+        await _judge_hours(parts, meter_id, metric, billed, open_reports(before))
+    sent = sum((report.value for report in before if report.state in _COUNTED), Decimal(0))
+    return Confirmation(metric=metric, sent=sent, counted=counted, is_confirmed=is_confirmed)
+
+
+async def _judge_hours(
+    parts: ConfirmParts, meter_id: str, metric: UsageMetric, billed: BillingPeriod, waiting: Sequence[MeterReport]
+) -> None:
+    """Look closer: the hours that hold something open, each by itself."""
+    if not waiting:
+        return
+    asked = whole_hours(report.occurred_at for report in waiting)
+    before = await _read(parts, billed, metric, asked)
+    await parts.pace.wait()
+    by_hour = await parts.gateway.meter_event_summaries_by_hour(
+        meter_id=meter_id, customer_id=billed.stripe_customer_id, starts_at=asked.starts_at, ends_at=asked.ends_at
+    )
+    counted = {summary.starts_at: summary.value for summary in by_hour}
+    reports: dict[datetime, list[MeterReport]] = {}
+    for report in before:
+        reports.setdefault(floor_hour(report.occurred_at), []).append(report)
+    decided: dict[str, ReportState] = {}
+    for hour, of_hour in reports.items():
+        decided |= judge_hour(of_hour, counted.get(hour, Decimal(0)), parts.clock.wall())
+    total = sum(counted.values(), Decimal(0))
+    await _settle(parts, billed, Asked(metric=metric, events=asked, reports=before, counted=total), decided)
+
+
+async def _read(
+    parts: ConfirmParts, billed: BillingPeriod, metric: UsageMetric, events: Period
+) -> Sequence[MeterReport]:
+    async with parts.database.transaction() as tx:
+        return await store.reports_of_range(tx, billed.account_id, billed.stripe_customer_id, metric, events)
+
+
+async def _settle(parts: ConfirmParts, billed: BillingPeriod, asked: Asked, decided: Mapping[str, ReportState]) -> None:
     """Only rows that were known before the summary was asked for are settled by it.
 
     Unknown ones wait when another row was attempted meanwhile: the summary may hold that one instead.
     """
-    wall = clock.wall()
-    verdict = judge_summary(reports, counted, wall)
-    async with database.transaction() as tx:
-        first = reports[0]
-        after = await store.reports_of_range(tx, first.account_id, first.stripe_customer_id, metric, events)
-        if _attempts(after) != _attempts(reports) and any(one.state is ReportState.UNKNOWN for one in reports):
-            verdict = Verdict.UNDECIDED
-        for report in reports:
-            if verdict is Verdict.ALL_ARRIVED and report.state in {ReportState.SENT, ReportState.UNKNOWN}:
-                await store.settle(tx, report, ReportState.CONFIRMED, wall=wall)
-            if verdict is Verdict.UNKNOWN_NEVER_ARRIVED and report.state is ReportState.SENT:
-                await store.settle(tx, report, ReportState.CONFIRMED, wall=wall)
-            if verdict is Verdict.UNKNOWN_NEVER_ARRIVED and report.state is ReportState.UNKNOWN:
-                await store.make_due_again(tx, report)
-            if verdict is Verdict.UNDECIDED and report.is_uncounted(wall):
-                await _tell_uncounted(tx, report, counted)
-    return Confirmation(
-        metric=metric,
-        sent=sum((report.value for report in reports if report.state in _COUNTED), Decimal(0)),
-        counted=counted,
-        is_confirmed=verdict is Verdict.ALL_ARRIVED,
-    )
+    wall = parts.clock.wall()
+    async with parts.database.transaction() as tx:
+        after = await store.reports_of_range(
+            tx, billed.account_id, billed.stripe_customer_id, asked.metric, asked.events
+        )
+        is_moved = _attempts(after) != _attempts(asked.reports)
+        for report in asked.reports:
+            state = decided.get(report.identifier)
+            if state is not None and not (is_moved and report.state is ReportState.UNKNOWN):
+                error = NEVER_ARRIVED if state is ReportState.REJECTED else None
+                await store.settle(tx, report, state, wall=wall, error=error)
+            elif state is None and report.is_uncounted(wall):
+                await _tell_uncounted(tx, report, asked.counted)
 
 
 async def _tell_uncounted(tx: Transaction, report: MeterReport, counted: Decimal) -> None:

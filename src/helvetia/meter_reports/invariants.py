@@ -8,6 +8,8 @@ from psycopg.rows import dict_row
 from helvetia.database.pool import Transaction
 
 BROKEN_SHOWN_MAX = 20
+# Rules that break when something is to be decided, and not by a defect.
+FOR_THE_OPERATOR = frozenset({"nothing waits for the operator", "what was sent is counted within a day"})
 
 _COUNTED = "sum(value) FILTER (WHERE state <> 'rejected')"
 
@@ -42,9 +44,26 @@ INVARIANTS: Mapping[str, str] = {
         SELECT account_id, metric, identifier, value, settled_at, last_error FROM meter_reports
         WHERE state = 'sent' AND last_error IS NOT NULL
     """,
+    "an identifier that never arrived, or was refused, is not sent again": """
+        SELECT account_id, identifier FROM meter_reports
+        WHERE state = 'rejected' AND last_sent_at > settled_at
+    """,
+    "what is billed by hand names its invoice item and who decided": """
+        SELECT account_id, task_id FROM usage_tasks
+        WHERE (state = 'billed') <> (stripe_invoice_item_id IS NOT NULL)
+            OR (state IN ('billing', 'billed', 'waived') AND (decided_by IS NULL OR reason IS NULL))
+    """,
     "nothing waits for the operator": """
-        SELECT account_id, metric, identifier, value, state, last_error FROM meter_reports
-        WHERE state IN ('dead', 'unknown')
+        SELECT account_id, metric::text, identifier, value, state, last_error FROM meter_reports r
+        WHERE state = 'unknown' AND settled_at < (SELECT max(asked_at) FROM report_periods) - interval '1 day'
+            OR state = 'dead' AND NOT EXISTS (SELECT FROM usage_tasks t
+                WHERE t.account_id = r.account_id AND t.metric = r.metric AND t.starts_at = r.billing_period_start)
+        UNION ALL
+        SELECT account_id, metric::text, task_id::text, quantity, state, detail FROM usage_tasks
+        WHERE state IN ('open', 'billing')
+        UNION ALL
+        SELECT account_id, '', stripe_subscription_id, 0, 'cancellation', last_error FROM cancellations
+        WHERE finished_at IS NULL AND alarmed_at IS NOT NULL
     """,
 }
 

@@ -5,15 +5,17 @@ state but rejected. So the values telescope: their sum is always the cut total, 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Self
 
 from helvetia.kernel.identity import AccountId
-from helvetia.kernel.period import Period
+from helvetia.kernel.period import HOUR, Period, floor_hour
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
+from helvetia.subscriptions.model import BillingPeriod
 
 # Stripe takes usage of the last 35 days; a little less, so that none is refused on its way.
 REPORTABLE_FOR = timedelta(days=35) - timedelta(minutes=10)
@@ -27,6 +29,24 @@ SUMMARY_SETTLES_IN = timedelta(minutes=15)
 COUNTED_WITHIN = timedelta(days=1)
 REJECTED_WAIT_MIN = timedelta(minutes=1)
 REJECTED_WAIT_MAX = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsConfig:
+    """How fast Stripe is called: a live account allows 1,000 meter calls a second, a sandbox 25 calls in all."""
+
+    calls_per_second: int = 25
+    streams_at_once: int = 4
+    batch_max: int = 100
+
+    @classmethod
+    def of_rate(cls, calls_per_second: int) -> Self:
+        """Streams side by side and batches that suit the rate."""
+        return cls(
+            calls_per_second=calls_per_second,
+            streams_at_once=max(4, min(64, calls_per_second // 12)),
+            batch_max=max(100, min(1_000, calls_per_second)),
+        )
 
 
 class ReportState(StrEnum):
@@ -136,32 +156,17 @@ def next_step(report: MeterReport, *, now: datetime, wall: datetime, final_at: d
     return NextStep.BURY if is_missed else NextStep.SEND
 
 
-class Verdict(StrEnum):
-    """What a summary says about what is not yet confirmed."""
+def period_before(periods: Sequence[BillingPeriod], through: datetime) -> BillingPeriod | None:
+    """The billing period that the moments just before an instant belong to; at its very first moment, itself."""
+    started = [billed for billed in periods if billed.period.starts_at < through]
+    started = started or [billed for billed in periods if billed.period.starts_at == through]
+    return started[-1] if started else None
 
-    ALL_ARRIVED = "all_arrived"
-    UNKNOWN_NEVER_ARRIVED = "unknown_never_arrived"
-    UNDECIDED = "undecided"
 
-
-def judge_summary(reports: Sequence[MeterReport], counted: Decimal, wall: datetime) -> Verdict:
-    """Compare what Stripe counted with what was sent to the same range.
-
-    Everything arrived when the sums are equal. The unknown ones never arrived when the sum is equal without them and
-    nothing was sent so recently that the summary may lack it. While an attempt of a row that is due again may have
-    arrived, it could be what was counted in place of an unknown one: then nothing is decided.
-    """
-    sent = [report for report in reports if report.state in {ReportState.SENT, ReportState.CONFIRMED}]
-    unknown = [report for report in reports if report.state is ReportState.UNKNOWN]
-    if unknown and any(report.is_in_doubt for report in reports):
-        return Verdict.UNDECIDED
-    certain = sum((report.value for report in sent), Decimal(0))
-    if counted == certain + sum((report.value for report in unknown), Decimal(0)):
-        return Verdict.ALL_ARRIVED
-    is_settled = all(
-        report.last_sent_at is None or wall - report.last_sent_at >= SUMMARY_SETTLES_IN for report in (*sent, *unknown)
-    )
-    return Verdict.UNKNOWN_NEVER_ARRIVED if unknown and counted == certain and is_settled else Verdict.UNDECIDED
+def whole_hours(instants: Iterable[datetime]) -> Period:
+    """The range of whole UTC hours that holds these instants; there is at least one."""
+    hours = sorted(floor_hour(instant) for instant in instants)
+    return Period(starts_at=hours[0], ends_at=hours[-1] + HOUR)
 
 
 def whole_minutes(period: Period) -> Period:

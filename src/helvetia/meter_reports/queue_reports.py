@@ -44,6 +44,17 @@ async def queue_reports(tx: Transaction, clock: Clock, book: PriceBook, account_
     return queued
 
 
+async def missing_values(tx: Transaction, billed: BillingPeriod) -> dict[UsageMetric, Decimal]:
+    """Per metric, what the period's closed usage has over what its outbox holds; what agrees is left out."""
+    totals = await closed_totals(tx, billed.account_id, billed.period)
+    so_far = await store.reported_so_far(tx, billed.account_id, billed.period.starts_at)
+    values = {
+        metric: value_to_report(metric, totals.get(metric, 0), so_far.get(metric, _NOTHING).value)
+        for metric in UsageMetric
+    }
+    return {metric: value for metric, value in values.items() if value}
+
+
 async def _queue_period(tx: Transaction, clock: Clock, book: PriceBook, billed: BillingPeriod) -> int:
     totals = await closed_totals(tx, billed.account_id, billed.period)
     so_far = await store.reported_so_far(tx, billed.account_id, billed.period.starts_at)

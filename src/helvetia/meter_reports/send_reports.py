@@ -3,8 +3,8 @@
 An attempt is on record before it leaves; afterwards the row is settled. A crash in between leaves the row due, and it
 is sent again with the same identifier, which Stripe takes only once ("already used" is a success). When the first
 attempt is so long ago that Stripe may have forgotten the identifier, the row becomes unknown, and only Stripe's
-summary decides. Streams (customer and meter) run side by side, the reports of one stream one after another, all
-together at a bounded rate. When Stripe is away the round ends; what was not sent stays due.
+summary decides. Streams (customer and meter) run side by side, the reports of one stream one after another, whoever
+sends, all together at a bounded rate. When Stripe is away the round ends; what was not sent stays due.
 """
 
 import asyncio
@@ -25,35 +25,21 @@ from helvetia.meter_reports.model import (
     SENDING_LASTS,
     MeterReport,
     NextStep,
+    ReportsConfig,
     ReportState,
     SendRound,
     is_too_old,
     next_step,
 )
+from helvetia.meter_reports.pace import Pace
 from helvetia.stripe_gateway.errors import AlreadyUsedIdentifier, MeterEventAhead, MeterEventOutOfTime
 from helvetia.stripe_gateway.model import MeterEvent
 from helvetia.subscriptions.store import billing_periods
 
-BATCH_MAX = 100
-STREAMS_AT_ONCE = 4
-CALLS_PER_SECOND = 20  # a sandbox or test account allows 25 in all
+BATCHES_PER_DRAIN = 500
+DRAIN_S = 40.0
 
 _log = structlog.get_logger()
-
-
-class Pace:
-    """Lets calls pass at a bounded rate."""
-
-    def __init__(self, clock: Clock, calls_per_second: int = CALLS_PER_SECOND) -> None:
-        self._clock = clock
-        self._every_s = 1 / calls_per_second
-        self._next_s = 0.0
-
-    async def wait(self) -> None:
-        now_s = self._clock.monotonic()
-        turn_s = max(now_s, self._next_s)
-        self._next_s = turn_s + self._every_s
-        await asyncio.sleep(turn_s - now_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +50,27 @@ class SendParts:
     clock: Clock
     billing: BillingService
     pace: Pace
+    config: ReportsConfig
 
 
-async def send_reports(parts: SendParts, *, account_id: AccountId | None = None, limit: int = BATCH_MAX) -> SendRound:
+async def drain_reports(parts: SendParts) -> SendRound:
+    """Send batch after batch until nothing is due, or Stripe does not answer; bounded."""
+    rounds: list[SendRound] = []
+    until_s = parts.clock.monotonic() + DRAIN_S
+    for _ in range(BATCHES_PER_DRAIN):
+        rounds.append(await send_reports(parts))
+        if rounds[-1].failed_count or rounds[-1] == SendRound() or parts.clock.monotonic() > until_s:
+            break
+    return _add_up(rounds)
+
+
+async def send_reports(parts: SendParts, *, account_id: AccountId | None = None, limit: int | None = None) -> SendRound:
     """Send one batch of due rows, oldest first, of one account or of all."""
-    claimed, settled = await _claim(parts, account_id, limit)
+    claimed, settled = await _claim(parts, account_id, limit or parts.config.batch_max)
     streams: dict[tuple[str, str], list[MeterReport]] = {}
     for report in claimed:
         streams.setdefault(report.stream, []).append(report)
-    gate = asyncio.Semaphore(STREAMS_AT_ONCE)
+    gate = asyncio.Semaphore(parts.config.streams_at_once)
     rounds = await asyncio.gather(*(_send_stream(parts, gate, stream) for stream in streams.values()))
     return _add_up([settled, *rounds])
 

@@ -28,11 +28,14 @@ _CLAIM = f"""
     RETURNING {_ROW}
 """
 _DUE = f"""
-    SELECT {_ROW} FROM meter_reports
-    WHERE state = 'due' AND (last_sent_at IS NULL OR last_sent_at <= %(before)s)
-        AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
-    ORDER BY created_at, account_id, metric, piece_start, revision LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    SELECT {_ROW} FROM meter_reports r
+    WHERE state = 'due' AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
+        AND NOT EXISTS (SELECT FROM meter_reports o WHERE o.account_id = r.account_id AND o.metric = r.metric
+            AND o.state = 'due' AND o.last_sent_at > %(before)s)
+    ORDER BY created_at, account_id, metric, piece_start, revision LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED
 """
+# One sender chooses at a time, so that no two send to the same customer and meter.
+_CHOOSE = "SELECT pg_advisory_xact_lock(hashtext('meter_reports.choose'))"
 _SO_FAR = """
     SELECT metric, coalesce(sum(value) FILTER (WHERE state <> 'rejected'), 0),
         count(*) FILTER (WHERE state = 'rejected'), max(settled_at) FILTER (WHERE state = 'rejected')
@@ -89,7 +92,8 @@ async def insert_report(tx: Transaction, report: MeterReport) -> None:
 async def lock_due(
     tx: Transaction, *, wall: datetime, sending_lasts: timedelta, limit: int, account_id: AccountId | None
 ) -> list[MeterReport]:
-    """Rows whose turn it is, oldest first; not those that somebody may be sending right now."""
+    """Rows whose turn it is, oldest first; none of a customer and meter that somebody may be sending to right now."""
+    await tx.execute(_CHOOSE)
     return await _reports(tx, _DUE, {"before": wall - sending_lasts, "account_id": account_id, "limit": limit})
 
 
@@ -137,13 +141,16 @@ async def free_claim(tx: Transaction, reports: Sequence[MeterReport]) -> None:
     )
 
 
-async def make_due_again(tx: Transaction, report: MeterReport) -> None:
-    """The summary proved that it never arrived: it may be sent like a new one."""
-    await tx.execute(
-        "UPDATE meter_reports SET state = 'due', first_sent_at = NULL, last_sent_at = NULL, settled_at = NULL,"
-        f" attempt_count = 0 WHERE {_KEY} AND state = 'unknown'",
-        (report.account_id, report.metric, report.piece_start, report.revision),
+async def suspect_sent(
+    tx: Transaction, event_name: str, *, sent_from: datetime, sent_until: datetime, reason: str, wall: datetime
+) -> int:
+    """What was sent then and is not confirmed is unknown from now on; says how many rows."""
+    cursor = await tx.execute(
+        "UPDATE meter_reports SET state = 'unknown', settled_at = %s, last_error = %s"
+        " WHERE event_name = %s AND state = 'sent' AND last_sent_at BETWEEN %s AND %s",
+        (wall, reason, event_name, sent_from, sent_until),
     )
+    return cursor.rowcount
 
 
 async def note_uncounted(tx: Transaction, report: MeterReport, error: str) -> bool:
@@ -169,13 +176,14 @@ async def reports_of_range(
     )
 
 
-async def count_open(tx: Transaction, account_id: AccountId) -> int:
-    """Rows that are not at Stripe for sure."""
+async def count_open(tx: Transaction, account_id: AccountId, period_start: datetime) -> dict[ReportState, int]:
+    """Rows of a billing period that are not at Stripe for sure."""
     cursor = await tx.execute(
-        "SELECT count(*) FROM meter_reports WHERE account_id = %s AND state IN ('due', 'unknown')", (account_id,)
+        "SELECT state, count(*) FROM meter_reports WHERE account_id = %s AND billing_period_start = %s"
+        " AND state IN ('due', 'unknown') GROUP BY state",
+        (account_id, period_start),
     )
-    row = await cursor.fetchone()
-    return 0 if row is None else int(row[0])
+    return {ReportState(state): count for state, count in await cursor.fetchall()}
 
 
 async def value_at_stripe(tx: Transaction, account_id: AccountId, period_start: datetime) -> dict[UsageMetric, Decimal]:
@@ -186,16 +194,6 @@ async def value_at_stripe(tx: Transaction, account_id: AccountId, period_start: 
         (account_id, period_start),
     )
     return dict(await cursor.fetchall())
-
-
-async def periods_to_confirm(tx: Transaction, limit: int) -> list[tuple[AccountId, datetime]]:
-    """Accounts and period starts with rows that no summary has settled yet; in no order, so that none starves."""
-    cursor = await tx.execute(
-        "SELECT account_id, billing_period_start FROM meter_reports WHERE state IN ('sent', 'unknown')"
-        " GROUP BY account_id, billing_period_start ORDER BY random() LIMIT %s",
-        (limit,),
-    )
-    return [(AccountId(row[0]), row[1]) for row in await cursor.fetchall()]
 
 
 async def accounts_to_queue(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from stripe.params import (
     InvoiceCreatePreviewParams,
+    InvoiceItemCreateParams,
     SubscriptionScheduleUpdateParams,
     SubscriptionScheduleUpdateParamsPhaseItem,
     SubscriptionUpdateParams,
@@ -14,7 +15,14 @@ from stripe.params.billing_portal import SessionCreateParamsFlowDataAfterComplet
 from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItem
 
 from helvetia.kernel.clock import to_unix_s
-from helvetia.stripe_gateway.actions import NewCheckout, NewPortalSession, PlanChange, PortalFlow, ScheduledChange
+from helvetia.stripe_gateway.actions import (
+    NewCheckout,
+    NewInvoiceItem,
+    NewPortalSession,
+    PlanChange,
+    PortalFlow,
+    ScheduledChange,
+)
 from helvetia.stripe_gateway.convert_actions import VERSION_KEY
 
 
@@ -124,3 +132,17 @@ def of_scheduled_change(change: ScheduledChange) -> SubscriptionScheduleUpdatePa
 
 def _phase_items(price_ids: Sequence[str], metered: frozenset[str]) -> list[SubscriptionScheduleUpdateParamsPhaseItem]:
     return [{"price": one} if one in metered else {"price": one, "quantity": 1} for one in price_ids]
+
+
+def of_new_invoice_item(new: NewInvoiceItem) -> InvoiceItemCreateParams:
+    wanted: InvoiceItemCreateParams = {
+        "customer": new.customer_id,
+        "amount": new.amount_minor,
+        "currency": new.currency,
+        "description": new.description,
+        "period": {"start": to_unix_s(new.starts_at), "end": to_unix_s(new.ends_at)},
+        "metadata": {"usage_task": new.task_id},
+    }
+    if new.subscription_id is not None:
+        wanted["subscription"] = new.subscription_id
+    return wanted

@@ -168,6 +168,29 @@ class Refund:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInvoiceItem:
+    """An amount for the customer's next invoice (of the subscription, if given); negative ones are credits."""
+
+    customer_id: str
+    subscription_id: str | None
+    task_id: str
+    amount_minor: int
+    currency: str
+    description: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceItem:
+    """`task_id` is our own mark in its metadata; `invoice_id` is None while it waits for an invoice."""
+
+    item_id: str
+    task_id: str | None
+    invoice_id: str | None
+
+
 class StripeActions(StripeGateway, Protocol):
     """StripeGateway, and what moves money or opens Stripe's pages."""
 
@@ -249,4 +272,16 @@ class StripeActions(StripeGateway, Protocol):
 
     async def list_refunds(self, charge_id: str) -> Sequence[Refund]:
         """Newest first, at most 100."""
+        ...
+
+    async def create_invoice_item(self, new: NewInvoiceItem) -> InvoiceItem:
+        """The same item for the same task, however often it is asked for (24 h). Raises StripeObjectMissing."""
+        ...
+
+    async def list_invoice_items(self, customer_id: str) -> Sequence[InvoiceItem]:
+        """Newest first, at most 1,000."""
+        ...
+
+    async def invoice_pending_items(self, customer_id: str, *, key: str) -> str:
+        """Make an invoice of what waits, which Stripe finalizes and collects by itself; the invoice's id."""
         ...

@@ -4,7 +4,7 @@ Only wiring imports this. Each method refuses to run inside a transaction; the S
 (connection errors, 409, 5xx) twice with the same idempotency key. Behind a circuit that opens by itself.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice, from_st
 from helvetia.stripe_gateway.convert_meter import from_stripe_meter, from_stripe_meter_summary
 from helvetia.stripe_gateway.convert_price import from_stripe_price, from_stripe_product
 from helvetia.stripe_gateway.convert_subscription import from_stripe_subscription
-from helvetia.stripe_gateway.fields import Json
 from helvetia.stripe_gateway.model import (
     Customer,
     Invoice,
@@ -38,14 +37,10 @@ from helvetia.stripe_gateway.model import (
     StripeAccount,
     Subscription,
 )
-from helvetia.stripe_gateway.transport import ATTEMPT_S, call, refuse_transaction
+from helvetia.stripe_gateway.transport import ATTEMPT_S, PAGE_SIZE, PAGES_MAX, all_pages, call, refuse_transaction
 
 RETRIES_MAX = 2
-PAGE_SIZE = 100
-PAGES_MAX = 10
 INVOICES_MAX = PAGE_SIZE * PAGES_MAX
-
-_ListPage = Callable[..., Awaitable[Any]]
 
 
 class StripeClientGateway(StripeClientActions, EventReader):
@@ -107,7 +102,7 @@ class StripeClientGateway(StripeClientActions, EventReader):
 
     async def list_subscriptions(self, customer_id: str) -> Sequence[Subscription]:
         refuse_transaction()
-        found = await _all_pages(self._v1.subscriptions.list_async, {"customer": customer_id, "status": "all"})
+        found = await all_pages(self._v1.subscriptions.list_async, {"customer": customer_id, "status": "all"})
         return tuple(from_stripe_subscription(raw) for raw in found)
 
     async def list_invoices(self, *, customer_id: str, subscription_id: str | None = None) -> Sequence[Invoice]:
@@ -115,7 +110,7 @@ class StripeClientGateway(StripeClientActions, EventReader):
         wanted: dict[str, Any] = {"customer": customer_id}
         if subscription_id is not None:
             wanted["subscription"] = subscription_id
-        found = await _all_pages(self._v1.invoices.list_async, {**wanted, "expand": ["data.payments"]})
+        found = await all_pages(self._v1.invoices.list_async, {**wanted, "expand": ["data.payments"]})
         return tuple(from_stripe_invoice(raw) for raw in found)
 
     async def retrieve_invoice(self, invoice_id: str) -> Invoice:
@@ -128,7 +123,7 @@ class StripeClientGateway(StripeClientActions, EventReader):
         return params.with_lines(invoice, await self._all_lines(invoice_id))
 
     async def _all_lines(self, invoice_id: str) -> tuple[InvoiceLine, ...]:
-        found = await _all_pages(partial(self._v1.invoices.line_items.list_async, invoice_id), {})
+        found = await all_pages(partial(self._v1.invoices.line_items.list_async, invoice_id), {})
         return tuple(from_stripe_invoice_line(raw) for raw in found)
 
     async def send_meter_event(self, event: MeterEvent) -> None:
@@ -152,6 +147,21 @@ class StripeClientGateway(StripeClientActions, EventReader):
         )
         return tuple(from_stripe_meter_summary(raw) for raw in answer["data"])
 
+    async def meter_event_summaries_by_hour(
+        self, *, meter_id: str, customer_id: str, starts_at: datetime, ends_at: datetime
+    ) -> Sequence[MeterSummary]:
+        refuse_transaction()
+        found = await all_pages(
+            partial(self._v1.billing.meters.event_summaries.list_async, meter_id),
+            {
+                "customer": customer_id,
+                "start_time": to_unix_s(starts_at),
+                "end_time": to_unix_s(ends_at),
+                "value_grouping_window": "hour",
+            },
+        )
+        return tuple(from_stripe_meter_summary(raw) for raw in found)
+
     async def retrieve_price(self, price_id: str) -> Price:
         refuse_transaction()
         return from_stripe_price(await call(self._v1.prices.retrieve_async(price_id)))
@@ -173,7 +183,7 @@ class StripeClientGateway(StripeClientActions, EventReader):
 
     async def list_meters(self) -> Sequence[Meter]:
         refuse_transaction()
-        found = await _all_pages(self._v1.billing.meters.list_async, {"status": "active"})
+        found = await all_pages(self._v1.billing.meters.list_async, {"status": "active"})
         return tuple(from_stripe_meter(raw) for raw in found)
 
     async def create_meter(self, *, title: str, event_name: str) -> Meter:
@@ -195,16 +205,3 @@ class StripeClientGateway(StripeClientActions, EventReader):
     async def create_price(self, new: NewPrice) -> Price:
         refuse_transaction()
         return from_stripe_price(await call(self._v1.prices.create_async(params.of_new_price(new))))
-
-
-async def _all_pages(list_page: _ListPage, wanted: dict[str, Any]) -> list[Json]:
-    """Every object of a list, at most PAGES_MAX pages of PAGE_SIZE."""
-    found: list[Json] = []
-    after: dict[str, Any] = {}
-    for _ in range(PAGES_MAX):
-        answer = await call(list_page({**wanted, "limit": PAGE_SIZE, **after}))
-        found.extend(answer["data"])
-        if not answer["has_more"] or not answer["data"]:
-            break
-        after = {"starting_after": answer["data"][-1]["id"]}
-    return found

@@ -8,7 +8,9 @@ from helvetia.stripe_gateway import action_params as params
 from helvetia.stripe_gateway.actions import (
     Charge,
     CheckoutSession,
+    InvoiceItem,
     NewCheckout,
+    NewInvoiceItem,
     NewPortalSession,
     PaymentIntent,
     PaymentMethod,
@@ -22,6 +24,7 @@ from helvetia.stripe_gateway.actions import (
 from helvetia.stripe_gateway.convert_actions import (
     from_stripe_charge,
     from_stripe_checkout_session,
+    from_stripe_invoice_item,
     from_stripe_payment_intent,
     from_stripe_payment_method,
     from_stripe_portal_configuration,
@@ -32,7 +35,7 @@ from helvetia.stripe_gateway.convert_actions import (
 from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice
 from helvetia.stripe_gateway.convert_subscription import from_stripe_subscription
 from helvetia.stripe_gateway.model import Invoice, Subscription
-from helvetia.stripe_gateway.transport import call, refuse_transaction
+from helvetia.stripe_gateway.transport import all_pages, call, refuse_transaction
 
 PAGE_SIZE = 100
 _WITH_PAYMENTS = ["payments"]
@@ -170,3 +173,28 @@ class StripeClientActions:
         refuse_transaction()
         answer = await call(self._client.v1.refunds.list_async({"charge": charge_id, "limit": PAGE_SIZE}))
         return tuple(from_stripe_refund(raw) for raw in answer["data"])
+
+    async def create_invoice_item(self, new: NewInvoiceItem) -> InvoiceItem:
+        refuse_transaction()
+        made = self._client.v1.invoice_items.create_async(
+            params.of_new_invoice_item(new), options={"idempotency_key": f"usage-task:{new.task_id}"}
+        )
+        return from_stripe_invoice_item(await call(made))
+
+    async def list_invoice_items(self, customer_id: str) -> Sequence[InvoiceItem]:
+        refuse_transaction()
+        found = await all_pages(self._client.v1.invoice_items.list_async, {"customer": customer_id})
+        return tuple(from_stripe_invoice_item(raw) for raw in found)
+
+    async def invoice_pending_items(self, customer_id: str, *, key: str) -> str:
+        refuse_transaction()
+        made = self._client.v1.invoices.create_async(
+            {
+                "customer": customer_id,
+                "auto_advance": True,
+                "collection_method": "charge_automatically",
+                "pending_invoice_items_behavior": "include",
+            },
+            options={"idempotency_key": key},
+        )
+        return from_stripe_invoice(await call(made)).invoice_id

@@ -6,6 +6,7 @@ from helvetia.kernel.clock import from_unix_s
 from helvetia.stripe_gateway.actions import (
     Charge,
     CheckoutSession,
+    InvoiceItem,
     PaymentIntent,
     PaymentMethod,
     PortalConfiguration,
@@ -115,3 +116,9 @@ def _reason_of_charge(raw: Json) -> str | None:
     code: str | None = raw.get("failure_code")
     reason: str | None = read_path(raw, "outcome", "reason")
     return reason if code == "card_declined" and reason else code
+
+
+def from_stripe_invoice_item(raw: Json) -> InvoiceItem:
+    return InvoiceItem(
+        item_id=raw["id"], task_id=read_path(raw, "metadata", "usage_task"), invoice_id=read_id(raw.get("invoice"))
+    )

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from helvetia.kernel.clock import from_unix_s
+from helvetia.kernel.period import Period
 from helvetia.stripe_gateway.events import NO_CUSTOMER, MeterErrorReport, StripeEvent
 from helvetia.stripe_gateway.fields import Json, read_path
 
@@ -90,4 +91,17 @@ def from_stripe_meter_error_report(raw: Json) -> MeterErrorReport:
         error_count=int(read_path(raw, "data", "reason", "error_count") or 0),
         codes=tuple(sorted({str(one.get("code")) for one in types})),
         identifiers=tuple(dict.fromkeys(identifiers))[:_SAMPLES_MAX],
+        validated=_validated(raw),
     )
+
+
+def _validated(raw: Json) -> Period | None:
+    """Whole seconds on Stripe's side: the last one counts as a whole."""
+    edges = [read_path(raw, "data", name) for name in ("validation_start", "validation_end")]
+    if not all(isinstance(edge, str) for edge in edges):
+        return None
+    try:
+        starts_at, ends_at = sorted(_created_at(edge) for edge in edges)
+    except ValueError:
+        return None
+    return Period(starts_at=starts_at, ends_at=ends_at + timedelta(seconds=1))

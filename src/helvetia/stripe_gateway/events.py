@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from helvetia.kernel.period import Period
+
 NO_CUSTOMER = ""
 
 
@@ -38,13 +40,22 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterErrorReport:
-    """Usage that Stripe took in and refused afterwards: codes, and the identifiers it names as samples."""
+    """Usage that Stripe took in and refused afterwards: codes, and the identifiers it names as samples.
+
+    `validated`: when it looked at what it tells of, by its own clock; None where it does not say.
+    """
 
     meter_id: str | None
     summary: str
     error_count: int
     codes: Sequence[str]
     identifiers: Sequence[str]
+    validated: Period | None = None
+
+    @property
+    def names_all(self) -> bool:
+        """Whether every refused event is among the samples."""
+        return self.error_count <= len(self.identifiers)
 
 
 class StripeEvents(Protocol):

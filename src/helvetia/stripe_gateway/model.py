@@ -310,6 +310,12 @@ class StripeGateway(StripeEvents, Protocol):
         """What Stripe counted in [starts_at, ends_at); both must be whole minutes."""
         ...
 
+    async def meter_event_summaries_by_hour(
+        self, *, meter_id: str, customer_id: str, starts_at: datetime, ends_at: datetime
+    ) -> Sequence[MeterSummary]:
+        """The same for each UTC hour that counted something; both must be whole hours, at most 1,000 of them."""
+        ...
+
     async def retrieve_price(self, price_id: str) -> Price:
         """Raises StripeObjectMissing."""
         ...

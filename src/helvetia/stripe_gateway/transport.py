@@ -5,7 +5,7 @@ What Stripe answered is read from the body itself, so that JSON numbers become e
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ from helvetia.stripe_gateway.errors import (
 from helvetia.stripe_gateway.fields import Json
 from helvetia.stripe_gateway.time_limit import call_ends_s
 
+PAGE_SIZE = 100
+PAGES_MAX = 10
 ATTEMPT_S = 10.0  # one HTTP exchange
 CALL_S = 40.0  # all attempts of the SDK and its pauses together
 
@@ -65,6 +67,19 @@ async def call(request: Awaitable[_Answered]) -> Json:
     return body
 
 
+async def all_pages(list_page: Callable[..., Awaitable[Any]], wanted: dict[str, Any]) -> list[Json]:
+    """Every object of a list, at most PAGES_MAX pages of PAGE_SIZE."""
+    found: list[Json] = []
+    after: dict[str, Any] = {}
+    for _ in range(PAGES_MAX):
+        answer = await call(list_page({**wanted, "limit": PAGE_SIZE, **after}))
+        found.extend(answer["data"])
+        if not answer["has_more"] or not answer["data"]:
+            break
+        after = {"starting_after": answer["data"][-1]["id"]}
+    return found
+
+
 def refuse_transaction() -> None:
     """First in every method, before the coroutine of the call even exists."""
     assert_no_transaction()
@@ -83,7 +98,8 @@ def to_our_error(error: stripe.StripeError) -> HelvetiaError:
         return StripeRateLimited(requestId=request_id)
     if (
         isinstance(error, stripe.APIConnectionError)
-        or status in {0, _STATUS_CONFLICT}
+        or status < _STATUS_BAD_REQUEST  # done perhaps, but its answer was spoilt on the way
+        or status == _STATUS_CONFLICT
         or status >= _STATUS_SERVER_ERROR
     ):
         return StripeUnavailable(requestId=request_id)

@@ -21,6 +21,7 @@ class WebConfig:
     is_sandbox: bool = False
     redirect_origins: tuple[str, ...] = STRIPE_PAGES
     metrics_token: str | None = None
+    operator_token: str | None = None
     body_bytes_max: int = BODY_BYTES_MAX
 
     @cached_property

@@ -126,6 +126,8 @@ async def _reject_named(parts: HandleParts, event_id: str) -> None:
         return
     reason = f"Stripe refused it afterwards: {', '.join(report.codes)}; {report.summary}"
     rejected_count = await parts.reports.reject(report.identifiers, reason)
+    if not report.names_all and report.validated is not None:
+        rejected_count += await parts.reports.suspect(report.meter_id, report.validated, reason)
     _log.error(
         "webhooks.usage_refused",
         event_id=event_id,

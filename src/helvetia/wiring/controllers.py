@@ -15,6 +15,7 @@ from helvetia.web.api.account_controller import AccountController
 from helvetia.web.api.billing_controller import BillingController
 from helvetia.web.api.enforcement_controller import EnforcementController, NotificationController
 from helvetia.web.api.house_controller import HouseController
+from helvetia.web.api.operator_controller import OperatorController
 from helvetia.web.api.payment_controller import PaymentController
 from helvetia.web.api.plan_controller import PlanController
 from helvetia.web.api.readings_controller import ReadingsController
@@ -46,6 +47,7 @@ class Controllers:
     stripe_webhook: StripeWebhookController
     enforcement: EnforcementController
     notification: NotificationController
+    operator: OperatorController
     sign_in: SignInController
     page: PageController
     pay_page: PayPageController
@@ -65,6 +67,7 @@ class Controllers:
             self.readings,
             self.enforcement,
             self.notification,
+            self.operator,
             self.sign_in,
             self.page,
             self.pay_page,
@@ -88,19 +91,21 @@ class WebProvider(Provider):
     stripe_webhook = provide(StripeWebhookController)
     enforcement = provide(EnforcementController)
     notification = provide(NotificationController)
+    operator = provide(OperatorController)
     sign_in = provide(SignInController)
     page = provide(PageController)
     pay_page = provide(PayPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:
-        token = settings.metrics_token
+        token, operator = settings.metrics_token, settings.operator_token
         return WebConfig(
             public_base_url=settings.public_base_url,
             stripe_publishable_key=settings.publishable_key,
             is_sandbox=settings.is_sandbox,
             redirect_origins=(settings.api_base,) if settings.is_sandbox and settings.api_base else STRIPE_PAGES,
             metrics_token=None if token is None else token.get_secret_value(),
+            operator_token=None if operator is None else operator.get_secret_value(),
         )
 
     @provide

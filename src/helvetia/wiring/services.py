@@ -19,7 +19,9 @@ from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
+from helvetia.meter_reports.model import ReportsConfig
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.corrections.adjust_usage import AdjustmentService
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.model import MeteringConfig
@@ -60,6 +62,7 @@ class ServiceProvider(Provider):
     retention = provide(RetentionService)
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
+    settlement = provide(SettlementService)
     costs = provide(CostService)
     usage_history = provide(UsageHistoryService)
     enforcement = provide(EnforcementService)
@@ -91,6 +94,10 @@ class ServiceProvider(Provider):
             test_clock=settings.stripe_test_clock,
             unpaid_drafts=UnpaidDrafts(settings.unpaid_drafts),
         )
+
+    @provide
+    def reports_config(self, settings: Settings) -> ReportsConfig:
+        return ReportsConfig.of_rate(settings.meter_calls_per_second_in_force)
 
     @provide
     def webhook_config(self, settings: Settings) -> WebhookConfig:

@@ -8,6 +8,7 @@ from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
 from helvetia.meter_reports.service import MeterReportService
+from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.nodes.lose_nodes import LostNodeService
 from helvetia.metering.retention.service import RetentionService
 from helvetia.metering.service import MeteringService
@@ -31,7 +32,9 @@ class Rhythm:
     remove_s: float = 5.0
     queue_s: float = 30.0
     send_s: float = 10.0
-    confirm_s: float = 3600.0
+    confirm_s: float = 60.0
+    close_periods_s: float = 30.0
+    settle_s: float = 60.0
     cancel_s: float = 5.0
     dispatch_s: float = 0.5
     backfill_s: float = 300.0
@@ -59,6 +62,7 @@ class Schedule:
         reports: MeterReportService,
         webhooks: WebhookService,
         *,
+        settlement: SettlementService,
         enforcement: EnforcementService,
         notifications: NotificationService,
         retention: RetentionService,
@@ -81,9 +85,13 @@ class Schedule:
             tick("subscriptions.sync", rhythm.sync_s, subscriptions.sync_all_due),
             tick("billing.mirror_invoices", rhythm.sync_s, billing.mirror_all),
             tick("meter_reports.queue", rhythm.queue_s, reports.queue_all),
-            tick("meter_reports.send", rhythm.send_s, reports.send_due),
-            tick("meter_reports.confirm", rhythm.confirm_s, reports.confirm_all),
+            tick("meter_reports.send", rhythm.send_s, reports.drain),
+            tick("meter_reports.confirm", rhythm.confirm_s, reports.confirm_due, deadline_s=240),
+            tick("meter_reports.close_periods", rhythm.close_periods_s, reports.close_periods, deadline_s=240),
             tick("meter_reports.cancellations", rhythm.cancel_s, reports.finish_cancellations, deadline_s=240),
+            tick("settlement.open_tasks", rhythm.settle_s, settlement.open_all_tasks, deadline_s=240),
+            tick("settlement.resume_billing", rhythm.settle_s, settlement.resume_billing, deadline_s=240),
+            tick("settlement.compare_usage", rhythm.compare_s, settlement.compare_due, deadline_s=600),
             tick("webhooks.dispatch", rhythm.dispatch_s, webhooks.dispatch, deadline_s=10),
             tick("webhooks.backfill", rhythm.backfill_s, webhooks.backfill, deadline_s=240),
             tick("webhooks.compare", rhythm.compare_s, webhooks.compare_due, deadline_s=600),

@@ -29,7 +29,10 @@ PREVIEWS_KEPT_FOR = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
-    """An end that was asked for now: usage is billed up to `through_at`, then the subscription is deleted."""
+    """An end that was asked for now: usage is billed up to `through_at`, then the subscription is deleted.
+
+    `alarmed_at`: when the operator was told that something keeps it; `forced_at`: since when it ends in spite of that.
+    """
 
     account_id: AccountId
     stripe_subscription_id: str
@@ -39,10 +42,14 @@ class Cancellation:
     attempt_count: int
     last_error: str | None
     finished_at: datetime | None
+    alarmed_at: datetime | None = None
+    forced_at: datetime | None = None
+    forced_by: str | None = None
 
 
 _CANCELLATION = (
-    "account_id, stripe_subscription_id, requested_by, requested_at, through_at, attempt_count, last_error, finished_at"
+    "account_id, stripe_subscription_id, requested_by, requested_at, through_at, attempt_count, last_error,"
+    " finished_at, alarmed_at, forced_at, forced_by"
 )
 
 
@@ -155,3 +162,33 @@ async def finish_cancellation(tx: Transaction, cancellation: Cancellation, at: d
         " WHERE account_id = %s AND stripe_subscription_id = %s",
         (at, cancellation.account_id, cancellation.stripe_subscription_id),
     )
+
+
+async def note_alarm(tx: Transaction, cancellation: Cancellation, at: datetime) -> bool:
+    """The operator is told that it waits for too long; says whether that is new."""
+    cursor = await tx.execute(
+        "UPDATE cancellations SET alarmed_at = %s"
+        " WHERE account_id = %s AND stripe_subscription_id = %s AND alarmed_at IS NULL",
+        (at, cancellation.account_id, cancellation.stripe_subscription_id),
+    )
+    return cursor.rowcount == 1
+
+
+async def force(tx: Transaction, cancellation: Cancellation, *, by: str, at: datetime) -> None:
+    """From now on it ends whatever keeps it."""
+    await tx.execute(
+        "UPDATE cancellations SET forced_at = coalesce(forced_at, %s), forced_by = coalesce(forced_by, %s)"
+        " WHERE account_id = %s AND stripe_subscription_id = %s",
+        (at, by, cancellation.account_id, cancellation.stripe_subscription_id),
+    )
+
+
+async def stuck_cancellations(tx: Transaction, limit: int) -> list[Cancellation]:
+    """Ends that something keeps for longer than is right, the oldest first."""
+    async with tx.cursor(row_factory=class_row(Cancellation)) as cursor:
+        await cursor.execute(
+            f"SELECT {_CANCELLATION} FROM cancellations WHERE finished_at IS NULL AND alarmed_at IS NOT NULL"
+            " ORDER BY requested_at LIMIT %s",
+            (limit,),
+        )
+        return await cursor.fetchall()

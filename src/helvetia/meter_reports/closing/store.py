@@ -15,6 +15,9 @@ _OPEN_PIECES = """
 _OPEN_REPORTS = """
     SELECT EXISTS (SELECT FROM meter_reports WHERE account_id = %s AND state IN ('due', 'sent', 'unknown'))
 """
+_OPEN_TASKS = """
+    SELECT EXISTS (SELECT FROM usage_tasks WHERE account_id = %s AND state IN ('open', 'billing'))
+"""
 _OPEN_INVOICES = """
     SELECT EXISTS (
         SELECT FROM invoices WHERE account_id = %s
@@ -33,8 +36,8 @@ async def has_open_cancellation(tx: Transaction, account_id: AccountId) -> bool:
 
 
 async def has_unbilled_usage(tx: Transaction, account_id: AccountId) -> bool:
-    """Pieces of a billing period that are not closed, or reports that Stripe has not counted for sure."""
-    return await _exists(tx, _OPEN_PIECES, account_id) or await _exists(tx, _OPEN_REPORTS, account_id)
+    """Pieces of a billing period not closed, reports not surely counted, or usage that the operator is to decide on."""
+    return any([await _exists(tx, one, account_id) for one in (_OPEN_PIECES, _OPEN_REPORTS, _OPEN_TASKS)])
 
 
 async def has_unsettled_invoices(tx: Transaction, account_id: AccountId) -> bool:

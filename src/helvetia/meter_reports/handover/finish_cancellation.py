@@ -2,12 +2,14 @@
 
 Stop → forced reading → close → report → confirm by Stripe's summary → end with an invoice for the usage → read back.
 Each step looks at what is there, so that a crash anywhere is followed by the rest; nothing is ended in doubt. Fails
-with the reason, which is kept beside the wish, and is tried again by the tick.
+with the reason, which is kept beside the wish, and is tried again by the tick. What keeps it for longer than WAITS_FOR
+(a node that is gone, a summary that never agrees) becomes the operator's: he may end it anyway, and what Stripe did
+not bill then is a priced task of settlement.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,19 +22,22 @@ from helvetia.containers import store as containers
 from helvetia.containers.model import HoldCause
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
-from helvetia.kernel.errors import HelvetiaError
+from helvetia.kernel.errors import HelvetiaError, Unavailable
 from helvetia.kernel.identity import AccountId
-from helvetia.meter_reports import store_cancellations as store
-from helvetia.meter_reports.errors import ReportsStillDue, StillRunning
+from helvetia.meter_reports.errors import NoCancellation, NotAllCounted, ReasonMissing, StillRunning
+from helvetia.meter_reports.handover import store_cancellations as store
 from helvetia.meter_reports.model import Confirmation
 from helvetia.metering.service import MeteringService
 from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.errors import StripeObjectMissing
+from helvetia.stripe_gateway.model import Subscription
 from helvetia.subscriptions.lifecycle import CANCELED, main_item
 from helvetia.subscriptions.service import SubscriptionService
 
 ACTOR = "meter_reports.finish_cancellation"
 SERVICES_MAX = 1000
+WAITS_FOR = timedelta(hours=6)
+REASON_LENGTH_MAX = 500
 
 _log = structlog.get_logger()
 
@@ -60,24 +65,57 @@ async def finish_cancellation(parts: CancelParts, account_id: AccountId) -> bool
     try:
         await _finish(parts, wanted)
     except HelvetiaError as error:
-        async with parts.database.transaction() as tx:
-            await cancellations.note_attempt(tx, wanted, f"{error.code}: {error.detail}")
+        await _note(parts, wanted, f"{error.code}: {error.detail}")
         _log.warning("meter_reports.cancellation_waits", account_id=str(account_id), code=error.code)
         return False
     return True
+
+
+async def _note(parts: CancelParts, wanted: Cancellation, error: str) -> None:
+    """Keep the reason; when it keeps the end for too long, tell the operator, once."""
+    now = parts.clock.now()
+    async with parts.database.transaction() as tx:
+        await cancellations.note_attempt(tx, wanted, error)
+        if now - wanted.requested_at < WAITS_FOR or not await cancellations.note_alarm(tx, wanted, now):
+            return
+        detail = {"subscription": wanted.stripe_subscription_id, "error": error}
+        await record(
+            tx, account_id=wanted.account_id, actor=ACTOR, action="billing.cancellation_stuck", detail=detail, at=now
+        )
+    _log.error("meter_reports.cancellation_stuck", account_id=str(wanted.account_id), error=error)
+
+
+async def end_anyway(parts: CancelParts, account_id: AccountId, *, reason: str, actor: str) -> None:
+    """From its next turn on it ends with what Stripe has; whatever is not billed then is a task.
+
+    Raises:
+        NoCancellation, ReasonMissing
+    """
+    if not 1 <= len(reason.strip()) <= REASON_LENGTH_MAX:
+        raise ReasonMissing
+    at = parts.clock.now()
+    async with parts.database.transaction() as tx:
+        await lock_account(tx, account_id)
+        wanted = await cancellations.open_cancellation(tx, account_id)
+        if wanted is None:
+            raise NoCancellation
+        await cancellations.force(tx, wanted, by=actor, at=at)
+        detail = {"subscription": wanted.stripe_subscription_id, "kept by": wanted.last_error}
+        await record(
+            tx, account_id=account_id, actor=actor, action="billing.end_anyway", reason=reason, detail=detail, at=at
+        )
 
 
 async def _finish(parts: CancelParts, wanted: Cancellation) -> None:
     live = await parts.gateway.retrieve_subscription(wanted.stripe_subscription_id)
     if live.status != CANCELED:
         await _hold_services(parts, wanted)
-        through = await _stopped_through(parts, wanted.account_id)
-        async with parts.database.transaction() as tx:
-            await cancellations.set_through(tx, wanted, through)
-        await parts.flush(wanted.account_id, through)
-        item = main_item(live.items)
-        if item is not None:
-            await _confirm(parts, wanted.account_id, item.period.starts_at)
+        try:
+            await _bill(parts, wanted, live)
+        except Unavailable as error:
+            if wanted.forced_at is None:
+                raise
+            _log.warning("meter_reports.ended_in_doubt", account_id=str(wanted.account_id), code=error.code)
         try:
             await parts.gateway.cancel_subscription_now(wanted.stripe_subscription_id)
         except StripeObjectMissing:
@@ -92,6 +130,17 @@ async def _finish(parts: CancelParts, wanted: Cancellation) -> None:
         await record(
             tx, account_id=wanted.account_id, actor=ACTOR, action="billing.cancelled_now", detail=detail, at=at
         )
+
+
+async def _bill(parts: CancelParts, wanted: Cancellation, live: Subscription) -> None:
+    """Everything that was used is at Stripe and counted there. Raises StillRunning, ReportsStillDue, NotAllCounted."""
+    through = await _stopped_through(parts, wanted)
+    async with parts.database.transaction() as tx:
+        await cancellations.set_through(tx, wanted, through)
+    await parts.flush(wanted.account_id, through)
+    item = main_item(live.items)
+    if item is not None:
+        await _confirm(parts, wanted.account_id, item.period.starts_at)
 
 
 async def _hold_services(parts: CancelParts, wanted: Cancellation) -> None:
@@ -113,7 +162,7 @@ async def _hold_services(parts: CancelParts, wanted: Cancellation) -> None:
                 )
 
 
-async def _stopped_through(parts: CancelParts, account_id: AccountId) -> datetime:
+async def _stopped_through(parts: CancelParts, wanted: Cancellation) -> datetime:
     """The instant up to which everything is billed: now, to the second, when nothing runs any more.
 
     Raises:
@@ -122,15 +171,17 @@ async def _stopped_through(parts: CancelParts, account_id: AccountId) -> datetim
     await parts.metering.sweep()
     now = parts.clock.now().replace(microsecond=0)
     async with parts.database.transaction() as tx:
-        running_count = await store.running_count(tx, account_id)
-        finished_at = await store.last_finish_at(tx, account_id)
+        running_count = await store.running_count(tx, wanted.account_id)
+        finished_at = await store.last_finish_at(tx, wanted.account_id)
+    if wanted.forced_at is not None:
+        return now
     if running_count or (finished_at is not None and finished_at > now):
         raise StillRunning(running=running_count)
     return now
 
 
 async def _confirm(parts: CancelParts, account_id: AccountId, period_start: datetime) -> None:
-    """Raises ReportsStillDue unless Stripe's summaries hold everything that was sent."""
+    """Raises NotAllCounted unless Stripe's summaries hold everything that was sent."""
     for confirmation in await parts.confirm(account_id, period_start):
         if not confirmation.is_confirmed:
-            raise ReportsStillDue(metric=confirmation.metric, sent=confirmation.sent, counted=confirmation.counted)
+            raise NotAllCounted(metric=confirmation.metric, sent=confirmation.sent, counted=confirmation.counted)
