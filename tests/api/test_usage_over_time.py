@@ -162,3 +162,14 @@ async def test_wrong_cursor_is_refused(customer: Customer) -> None:
 
 def _last_day(customer: Customer) -> dict[str, str]:
     return {"from": (customer.now - timedelta(days=1)).isoformat(), "to": customer.now.isoformat()}
+
+
+async def test_forecast_is_honest_about_a_single_day(customer: Customer) -> None:
+    body = await customer.get("forecast")
+    assert (body["periodStart"], body["usageCost"]["p50"], body["usageCost"]["method"]) == (
+        *("2026-03-01T00:00:00Z", None),
+        "none",
+    )
+    bandwidth = body["metrics"][2]
+    assert (bandwidth["metric"], bandwidth["limit"]["outlook"]) == ("BANDWIDTH_GB", "unlikely")
+    assert bandwidth["forecast"]["past"]["forecasts"] == 0

@@ -28,6 +28,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/api/v1/billing/usage", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/history", READ_BILLING, None, 200),
     ("GET", f"/api/v1/billing/usage/services/{MISSING}", READ_BILLING, None, 404),
+    ("GET", "/api/v1/billing/usage/forecast", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/export", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/explain", READ_BILLING, None, 422),
     ("GET", f"/api/v1/billing/usage/explain/{MISSING}", READ_BILLING, None, 404),

@@ -16,6 +16,7 @@ from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
+from helvetia.costs.forecast_service import ForecastService
 from helvetia.costs.service import CostService
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.job_queue import JobQueue
@@ -152,7 +153,12 @@ async def web_world(
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts, closing),
         BillingController(config, clock, subscriptions, costs, billing, payments),
-        UsageController(clock, subscriptions, UsageHistoryService(database, clock, prices)),
+        UsageController(
+            clock,
+            subscriptions,
+            UsageHistoryService(database, clock, prices),
+            ForecastService(database, clock, prices),
+        ),
         PlanController(clock, billing),
         PaymentController(payments, billing),
         ServiceController(containers),

@@ -72,6 +72,12 @@ def test_few_days_give_the_straight_line_between_the_least_and_the_most() -> Non
     assert forecast.expected_days == (50,)
 
 
+def test_rest_of_today_counts_by_its_part() -> None:
+    hour_s = SECONDS_PER_DAY // 24
+    forecast = forecast_period([240] * 40, used=0, remaining_s=50 * hour_s, today_left_s=20 * hour_s)
+    assert forecast.expected_days == (200, 240, 60)
+
+
 def test_period_that_is_over_is_what_was_used() -> None:
     forecast = forecast_period([100] * 40, used=777, remaining_s=0)
     assert (forecast.p10, forecast.p50, forecast.p90) == (777, 777, 777)

@@ -1,6 +1,6 @@
 """The arrow usage so far → usage at the period's end, with a range. Pure, in integers: the same days, the same answer.
 
-A day here is 24 hours, counted back from the moment of the forecast. Four ways to continue the days are replayed on
+Four ways to continue the days are replayed on
 the account's own past; the one that would have been off least is used, and how far it was off there is the range
 (80 % of outcomes are meant to fall between P10 and P90). With too few days to replay, the mean day is continued; with
 less than a day nothing is said. A forecast never enters a bill.
@@ -73,21 +73,23 @@ class Forecast:
 _Continue = Callable[[Sequence[int], int], Sequence[int]]
 
 
-def forecast_period(days: Sequence[int], *, used: int, remaining_s: int) -> Forecast:
+def forecast_period(
+    days: Sequence[int], *, used: int, remaining_s: int, today_left_s: int = SECONDS_PER_DAY
+) -> Forecast:
     """What the period comes to if the days go on.
 
-    `days`: what each full day used, oldest first; `used`: what the period used so far;
-    `remaining_s`: what is left of it.
+    `days`: what each full day used, oldest first; `used`: what the period used so far; `remaining_s`: what is left of
+    it; `today_left_s`: what is left of the day after the last full one.
     """
     days = days[-DAYS_MAX:]
     if not days or remaining_s <= 0:
         total = used if remaining_s <= 0 else None
         return Forecast(method=ForecastMethod.NONE, day_count=len(days), used=used, p10=total, p50=total, p90=total)
-    horizon = -(-remaining_s // SECONDS_PER_DAY)
-    replay = _best_replay(days, horizon)
+    parts_s = _parts_s(remaining_s, today_left_s)
+    replay = _best_replay(days, len(parts_s))
     if replay is None:
-        return _straight_line(days, used, remaining_s)
-    expected = _for_time(replay.way(days, horizon), remaining_s)
+        return _straight_line(days, used, parts_s)
+    expected = _for_time(replay.way(days, len(parts_s)), parts_s)
     rest = sum(expected)
     low_ppm, high_ppm = replay.band()
     return Forecast(
@@ -143,28 +145,33 @@ def _best_replay(days: Sequence[int], horizon: int) -> _Replay | None:
     return best
 
 
-def _straight_line(days: Sequence[int], used: int, remaining_s: int) -> Forecast:
-    def whole(per_day: int) -> int:
-        return used + per_day * remaining_s // SECONDS_PER_DAY
+def _straight_line(days: Sequence[int], used: int, parts_s: Sequence[int]) -> Forecast:
+    def rest(per_day: int) -> int:
+        return sum(_for_time([per_day] * len(parts_s), parts_s))
 
-    mean = sum(days) // len(days)
+    expected = _for_time([sum(days) // len(days)] * len(parts_s), parts_s)
     has_band = len(days) >= _BAND_DAYS_MIN
-    horizon = -(-remaining_s // SECONDS_PER_DAY)
     return Forecast(
         method=ForecastMethod.STRAIGHT_LINE,
         day_count=len(days),
         used=used,
-        p10=whole(min(days)) if has_band else None,
-        p50=whole(mean),
-        p90=whole(max(days)) if has_band else None,
-        expected_days=_for_time([mean] * horizon, remaining_s),
+        p10=used + rest(min(days)) if has_band else None,
+        p50=used + sum(expected),
+        p90=used + rest(max(days)) if has_band else None,
+        expected_days=expected,
     )
 
 
-def _for_time(expected: Sequence[int], remaining_s: int) -> tuple[int, ...]:
-    """The last day counts for the part of it that is left."""
-    last_s = remaining_s - (len(expected) - 1) * SECONDS_PER_DAY
-    return (*expected[:-1], expected[-1] * last_s // SECONDS_PER_DAY)
+def _parts_s(remaining_s: int, today_left_s: int) -> Sequence[int]:
+    """What is left of today, then whole days, then a part of the last."""
+    first_s = min(remaining_s, today_left_s)
+    whole, last_s = divmod(remaining_s - first_s, SECONDS_PER_DAY)
+    return [first_s, *[SECONDS_PER_DAY] * whole, *[last_s] * bool(last_s)]
+
+
+def _for_time(expected: Sequence[int], parts_s: Sequence[int]) -> tuple[int, ...]:
+    """Each day counts for the part of it that is left."""
+    return tuple(day * part_s // SECONDS_PER_DAY for day, part_s in zip(expected, parts_s, strict=True))
 
 
 def _continue_level(days: Sequence[int], horizon: int) -> Sequence[int]:

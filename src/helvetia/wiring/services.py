@@ -10,6 +10,7 @@ from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.containers.service import ContainerService
+from helvetia.costs.forecast_service import ForecastService
 from helvetia.costs.service import CostService
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.pool import Database
@@ -65,6 +66,7 @@ class ServiceProvider(Provider):
     settlement = provide(SettlementService)
     costs = provide(CostService)
     usage_history = provide(UsageHistoryService)
+    forecasts = provide(ForecastService)
     enforcement = provide(EnforcementService)
     notifications = provide(NotificationService)
     mail_channel = provide(SmtpChannel, provides=MailChannel)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from helvetia.billing.service import BillingService
 from helvetia.containers.reconcile_services import ServiceReconciler
+from helvetia.costs.forecast_service import ForecastService
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
 from helvetia.meter_reports.service import MeterReportService
@@ -47,6 +48,7 @@ class Rhythm:
     partitions_s: float = 3600.0
     lost_nodes_s: float = 600.0
     retention_s: float = 6 * 3600.0
+    forecast_s: float = 300.0
 
 
 class Schedule:
@@ -67,6 +69,7 @@ class Schedule:
         notifications: NotificationService,
         retention: RetentionService,
         lost_nodes: LostNodeService,
+        forecasts: ForecastService,
     ) -> None:
         def tick(name: str, every_s: float, run: JobFunction, *, deadline_s: float = 60.0) -> Tick:
             return Tick(name=name, every_s=every_s, deadline_s=deadline_s, run=run)
@@ -82,6 +85,7 @@ class Schedule:
             tick("metering.roll_up", rhythm.roll_up_s, metering.roll_up),
             tick("metering.close_due", rhythm.close_s, metering.close_due),
             tick("metering.remove_closed", rhythm.remove_s, metering.remove_closed),
+            tick("costs.keep_forecasts", rhythm.forecast_s, forecasts.keep_record, deadline_s=240),
             tick("subscriptions.sync", rhythm.sync_s, subscriptions.sync_all_due),
             tick("billing.mirror_invoices", rhythm.sync_s, billing.mirror_all),
             tick("meter_reports.queue", rhythm.queue_s, reports.queue_all),

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime
 
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.costs.export import ExportFormat
+from helvetia.costs.forecast_service import ForecastService
 from helvetia.costs.history import to_period, to_zone
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.kernel.clock import Clock
@@ -18,6 +19,7 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain, UsageFilter
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.web.api.schemas.forecast import ForecastAnswer, to_wire_forecast
 from helvetia.web.api.schemas.usage import (
     EvidenceAnswer,
     ExplanationAnswer,
@@ -57,10 +59,17 @@ Grouping = Annotated[Literal["service", "all"], Query(alias="groupBy", descripti
 class UsageController:
     """The usage of the selected account."""
 
-    def __init__(self, clock: Clock, subscriptions: SubscriptionService, usage: UsageHistoryService) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        subscriptions: SubscriptionService,
+        usage: UsageHistoryService,
+        forecasts: ForecastService,
+    ) -> None:
         self._clock = clock
         self._subscriptions = subscriptions
         self._usage = usage
+        self._forecasts = forecasts
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: object) -> None:
@@ -68,6 +77,7 @@ class UsageController:
 
         add("history", self.get_history)
         add("services/{service_id}", self.get_service_usage)
+        add("forecast", self.get_forecast)
         add("export", self.get_export)
         add("explain", self.get_explanation)
         add("explain/{record_id}", self.get_evidence)
@@ -91,6 +101,10 @@ class UsageController:
         """One service: its rows, totals, gaps, and the lives of its containers."""
         wanted = await self._filter(caller.account_id, within, view, service_id, by_service=True)
         return to_wire_service_usage(await self._usage.service_usage(caller.account_id, wanted), CURRENCY)
+
+    async def get_forecast(self, caller: BillingReader) -> ForecastAnswer:
+        """What the current period will come to, with a range, its method, and how past ones turned out."""
+        return to_wire_forecast(await self._forecasts.forecast(caller.account_id), CURRENCY)
 
     async def get_export(
         self,
