@@ -15,8 +15,8 @@ import pytest
 from helvetia.accounts.service import AccountService
 from helvetia.billing.service import BillingService
 from helvetia.catalogue.plans import SubscriptionPlan
+from helvetia.enforcement.news.tell_cards import card_notice, month_end
 from helvetia.enforcement.service import EnforcementService
-from helvetia.enforcement.tell_cards import card_notice, month_end
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, new_account_id
 from helvetia.notifications.model import NoticeKind

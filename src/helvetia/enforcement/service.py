@@ -34,11 +34,11 @@ from helvetia.enforcement.model import (
     ServiceFacts,
     Verdict,
 )
+from helvetia.enforcement.news.tell_cards import tell_cards
+from helvetia.enforcement.news.tell_news import tell_news
 from helvetia.enforcement.policy import PLAN_RULES, decide, next_steps, over_quota
 from helvetia.enforcement.read_failures import ReadParts
 from helvetia.enforcement.run_pass import each, plan_pass, run_pass
-from helvetia.enforcement.tell_cards import tell_cards
-from helvetia.enforcement.tell_news import tell_news
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.observability.metrics import ENFORCEMENT_BRAKE

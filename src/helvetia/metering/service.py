@@ -182,6 +182,8 @@ class UsageTrackingService:
         """
         check_period(period)
         _check_record(metric, quantity, (idempotency_key, reason, actor))
+        now = self._clock.now()
+        check_past(period, now)
         record = UsageRecord(
             id=new_id(),
             account_id=account_id,
@@ -190,10 +192,10 @@ class UsageTrackingService:
             incarnation=RECORD_PREFIX + idempotency_key,
             revision=0,
             quantity=quantity,
-            timestamp=self._clock.now(),
+            timestamp=now,
             period_start=period.starts_at,
             period_end=period.ends_at,
-            closed_at=self._clock.now(),
+            closed_at=now,
             bound="recorded from outside",
             reason=reason,
             actor=actor,
@@ -281,10 +283,15 @@ def check_belief(metric: UsageMetric, quantity: int, texts: Sequence[str]) -> No
         raise InvalidUsage(f"key, reason and actor must have 1 to {TEXT_MAX} characters")
 
 
+def check_past(period: Period, now: datetime) -> None:
+    """Refuse what has not been used yet. Raises InvalidUsage."""
+    if period.ends_at > now:
+        raise InvalidUsage("usage of the future cannot be recorded")
+
+
 async def append_record(tx: Transaction, record: UsageRecord, period: Period) -> UsageRecord:
     """Write a record once under the account's lock; a repeated key returns the first. Raises as record_usage does."""
-    if period.ends_at > record.timestamp:
-        raise InvalidUsage("usage of the future cannot be recorded")
+    check_past(period, record.timestamp)
     await store.lock_account(tx, record.account_id)
     if not await store_usage.owns_service(tx, record.account_id, record.service_id):
         raise MeteredServiceNotFound
