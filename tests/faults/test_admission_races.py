@@ -29,13 +29,13 @@ def world(database: Database, clock: ManualClock) -> EnforcementWorld:
     return EnforcementWorld(database, clock, EnforcementConfig())
 
 
-async def test_e10_parallel_creates_admit_exactly_the_slots(world: EnforcementWorld) -> None:
+@pytest.mark.parametrize(("requests", "slots"), [(2, 1), (8, 3), (32, 5), (128, 5)])
+async def test_e10_parallel_creates_admit_exactly_the_slots(world: EnforcementWorld, requests: int, slots: int) -> None:
     count = trials.choose(small=1, full=200)
     async with racers(world.database.url, count=PROCESSES) as others:
-        for requests, slots in [(2, 1), (8, 3), (32, 5), (128, 5)]:
-            for trial in range(count):
-                await race_creates(world, others, f"race-{requests}-{trial}", requests, slots)
-            trials.record(f"limit race: {requests} creates for {slots} places, {PROCESSES} processes", count=count)
+        for trial in range(count):
+            await race_creates(world, others, f"race-{requests}-{trial}", requests, slots)
+    trials.record(f"limit race: {requests} creates for {slots} places, {PROCESSES} processes", count=count)
 
 
 async def race_creates(world: EnforcementWorld, others: Racers, name: str, requests: int, slots: int) -> None:
@@ -105,16 +105,16 @@ def mix(targets: Targets, dice: random.Random, requests: int) -> list[dict[str, 
     return wanted
 
 
+@pytest.mark.parametrize(("requests", "slots"), [(2, 1), (8, 3), (32, 3), (128, 3)])
 async def test_creates_starts_scales_deploys_and_a_resumption_at_once_admit_exactly_the_slots(
-    world: EnforcementWorld,
+    world: EnforcementWorld, requests: int, slots: int
 ) -> None:
     count, dice = trials.choose(small=1, full=200), random.Random(SEED)
     async with racers(world.database.url, count=PROCESSES) as others:
-        for requests, slots in [(2, 1), (8, 3), (32, 3), (128, 3)]:
-            for trial in range(count):
-                await race_mixed(world, others, dice, f"mix-{requests}-{trial}", (requests, slots))
-            design = f"limit race: {requests} mixed requests and a resumption for {slots} places, {PROCESSES} processes"
-            trials.record(design, count=count, seed=SEED)
+        for trial in range(count):
+            await race_mixed(world, others, dice, f"mix-{requests}-{trial}", (requests, slots))
+    design = f"limit race: {requests} mixed requests and a resumption for {slots} places, {PROCESSES} processes"
+    trials.record(design, count=count, seed=SEED)
 
 
 async def race_mixed(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from psycopg.types.json import Jsonb
 
@@ -13,6 +13,8 @@ _INSERT = """
     INSERT INTO audit_entries (account_id, audit_id, recorded_at, actor, action, reason, detail)
     VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
+_INSERT_ONCE = _INSERT + " ON CONFLICT (audit_id) DO NOTHING"
+_OF_KEYS = UUID("5a2f4f0e-6f0e-5b7c-9a57-1d2f3c8e4b60")
 
 
 async def record(
@@ -32,3 +34,19 @@ async def record(
     audit_id = new_id()
     await tx.execute(_INSERT, (account_id, audit_id, at, actor, action, reason, Jsonb(dict(detail or {}))))
     return audit_id
+
+
+async def record_once(
+    tx: Transaction,
+    *,
+    key: str,
+    account_id: AccountId,
+    actor: str,
+    action: str,
+    reason: str,
+    detail: Mapping[str, object],
+    at: datetime,
+) -> None:
+    """One statement that writes the entry unless one of the same account, action and key is there already."""
+    audit_id = uuid5(_OF_KEYS, f"{account_id} {action} {key}")
+    await tx.execute(_INSERT_ONCE, (account_id, audit_id, at, actor, action, reason, Jsonb(dict(detail))))

@@ -7,7 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from helvetia.database.pool import Transaction
+from helvetia.database.pool import Database, Transaction
+from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import AccountId, ServiceId
 
 INSTALLATION_LABEL = "helvetia.installation"
@@ -268,4 +269,8 @@ class Admission(Protocol):
 
         `former`: the service as it is, or None for a new one, which the limits do not count yet.
         """
+        ...
+
+    async def note_refusal(self, database: Database, account_id: AccountId, refusal: HelvetiaError) -> None:
+        """Told of each refusal once the refused transaction is undone; raises nothing of its own."""
         ...

@@ -3,7 +3,8 @@
 Nothing here talks to an engine; the reconciler drives it there.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 
 from helvetia.accounts.store import lock_account
@@ -12,6 +13,7 @@ from helvetia.containers.errors import ServiceHeld, ServiceNameTaken, ServiceNot
 from helvetia.containers.model import Admission, HoldCause, Service, ServiceChange, ServiceDefinition, Wish
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
+from helvetia.kernel.errors import LimitReached, PaymentRequired
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
 
 LIST_LIMIT_MAX = 100
@@ -33,8 +35,7 @@ class ContainerService:
             ServiceNameTaken: the account has a service of this name.
         """
         service_id = new_service_id()
-        async with self._database.transaction() as tx:
-            await lock_account(tx, account_id)
+        async with self._changing(account_id) as tx:
             await self._admission.admit(tx, account_id, definition, Wish.RUNNING, former=None)
             made = await store.insert_service(tx, account_id, service_id, definition, self._clock.now())
             if made is None:
@@ -54,8 +55,7 @@ class ContainerService:
 
     async def change_service(self, account_id: AccountId, service_id: ServiceId, change: ServiceChange) -> Service:
         """A deploy: the changed definition becomes the next revision and replaces what runs."""
-        async with self._database.transaction() as tx:
-            await lock_account(tx, account_id)
+        async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             changes = {f.name: v for f in fields(change) if (v := getattr(change, f.name)) is not None}
             definition = replace(service.definition, **changes)
@@ -83,8 +83,7 @@ class ContainerService:
 
     async def delete_service(self, account_id: AccountId, service_id: ServiceId) -> None:
         """Stop it, remove its containers once they are metered, and its volumes; its usage stays."""
-        async with self._database.transaction() as tx:
-            await lock_account(tx, account_id)
+        async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             await store.mark_deleted(tx, service, self._clock.now())
 
@@ -92,23 +91,31 @@ class ContainerService:
         self, account_id: AccountId, service_id: ServiceId, cause: HoldCause, *, reason: str, placed_by: str
     ) -> Service:
         """Stop it for a cause, leaving the owner's wish as it is."""
-        async with self._database.transaction() as tx:
-            await lock_account(tx, account_id)
+        async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             await store.place_hold(tx, service, cause, reason=reason, placed_by=placed_by, at=self._clock.now())
             return await self._find(tx, account_id, service_id)
 
     async def lift_hold(self, account_id: AccountId, service_id: ServiceId, cause: HoldCause) -> Service:
         """Lift one cause's hold; it runs again if it is wished and no other cause holds it."""
-        async with self._database.transaction() as tx:
-            await lock_account(tx, account_id)
+        async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             await store.lift_hold(tx, service, cause, self._clock.now())
             return await self._find(tx, account_id, service_id)
 
+    @asynccontextmanager
+    async def _changing(self, account_id: AccountId) -> AsyncIterator[Transaction]:
+        """One transaction under the account's lock. What it refuses goes on record once it is undone."""
+        try:
+            async with self._database.transaction() as tx:
+                await lock_account(tx, account_id)
+                yield tx
+        except (PaymentRequired, LimitReached) as refusal:
+            await self._admission.note_refusal(self._database, account_id, refusal)
+            raise
+
     async def _wish(self, account_id: AccountId, service_id: ServiceId, wish: Wish, *, restarts: int) -> Service:
-        async with self._database.transaction() as tx:
-            await lock_account(tx, account_id)
+        async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             if wish is Wish.RUNNING:
                 await self._admit_start(tx, service)

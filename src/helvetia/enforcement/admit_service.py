@@ -11,7 +11,7 @@ from decimal import Decimal
 from helvetia.catalogue.plans import PLANS
 from helvetia.containers.model import HoldCause, Service, ServiceDefinition, Wish
 from helvetia.containers.store_holds import reserved
-from helvetia.database.pool import Transaction
+from helvetia.database.pool import Database, Transaction
 from helvetia.enforcement import store
 from helvetia.enforcement.errors import (
     BandwidthLimitReached,
@@ -36,8 +36,9 @@ from helvetia.enforcement.model import (
     Verdict,
 )
 from helvetia.enforcement.policy import PLAN_RULES, decide, first_exceeded, over_quota, smallest_plan
+from helvetia.enforcement.record_refusals import RefusalRecord, note_observed
 from helvetia.kernel.clock import Clock
-from helvetia.kernel.errors import LimitReached
+from helvetia.kernel.errors import HelvetiaError, LimitReached
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import BYTES_PER_GB
 from helvetia.subscriptions.errors import SubscriptionNotFound
@@ -76,6 +77,7 @@ class PlanAdmission:
     def __init__(self, clock: Clock, config: EnforcementConfig) -> None:
         self._clock = clock
         self._config = config
+        self._refusals = RefusalRecord()
 
     async def admit(
         self, tx: Transaction, account_id: AccountId, wanted: ServiceDefinition, wish: Wish, *, former: Service | None
@@ -87,7 +89,7 @@ class PlanAdmission:
             LimitReached: the plan has no room for it.
         """
         facts = await self._facts(tx, account_id)
-        self.check_payment(facts)
+        await self._note_observed(tx, facts, self.check_payment(facts))
         is_counted = former is not None and HoldCause.QUOTA not in former.holds
         before = reserved_by(former.definition, former.wish) if former is not None and is_counted else Resources()
         added = reserved_by(wanted, wish) - before
@@ -98,10 +100,15 @@ class PlanAdmission:
         """What a request in front of the real admission asks; says the verdict, or raises as `admit` does."""
         facts = await self._facts(tx, account_id)
         verdict = self.check_payment(facts)
+        await self._note_observed(tx, facts, verdict)
         if requested != Resources():
             used = await self._reserved(tx, account_id)
             await self.check_limits(tx, facts, used, requested, adds_data=False)
         return verdict
+
+    async def note_refusal(self, database: Database, account_id: AccountId, refusal: HelvetiaError) -> None:
+        """Put a refusal on record, the first of its kind in the hour; raises nothing of its own."""
+        await self._refusals.note(database, account_id, refusal, self._clock.now())
 
     def check_payment(self, facts: AccountFacts) -> Verdict:
         """Raises NewWorkRefused, in the mode that enforces."""
@@ -114,6 +121,12 @@ class PlanAdmission:
                 services_held_from=verdict.hold_due_at,
             )
         return verdict
+
+    async def _note_observed(self, tx: Transaction, facts: AccountFacts, verdict: Verdict) -> None:
+        """In the modes that refuse nobody: what would be refused is on record all the same."""
+        if verdict.new_work is NewWork.REFUSED:
+            code = _REFUSALS[verdict.state].code
+            await note_observed(tx, facts.account_id, code, reason=verdict.reason, at=self._clock.now())
 
     async def check_limits(
         self, tx: Transaction, facts: AccountFacts, used: Resources, added: Resources, *, adds_data: bool

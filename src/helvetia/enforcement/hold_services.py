@@ -28,8 +28,6 @@ from helvetia.enforcement.read_failures import is_confirmed
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.notifications import store as notifications
 
-ACTOR = "enforcement"
-
 
 def to_service_facts(held: HeldService) -> ServiceFacts:
     """What of a service the policy asks; a held one counts as if it were free."""

@@ -13,6 +13,9 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.status import SubscriptionStatus
 from helvetia.subscriptions.model import unsubscribed_period
 
+ACTOR = "enforcement"
+"""Who the record names for what this package decides by itself."""
+
 
 class EnforcementMode(StrEnum):
     """observe: decide and record only. warn: also tell the customer. enforce: also refuse and hold."""

@@ -21,8 +21,9 @@ from helvetia.database.pool import Database, Transaction
 from helvetia.enforcement import store
 from helvetia.enforcement.admit_service import PlanAdmission
 from helvetia.enforcement.errors import InvalidOverride, InvalidStopOrder, NothingToChoose, PassNotFound
-from helvetia.enforcement.hold_services import ACTOR, check_quota, lift_payment_holds, services_of
+from helvetia.enforcement.hold_services import check_quota, lift_payment_holds, services_of
 from helvetia.enforcement.model import (
+    ACTOR,
     EnforcementConfig,
     EnforcementMode,
     Explanation,
@@ -40,6 +41,7 @@ from helvetia.enforcement.policy import PLAN_RULES, decide, next_steps, over_quo
 from helvetia.enforcement.read_failures import ReadParts
 from helvetia.enforcement.run_pass import each, plan_pass, run_pass
 from helvetia.kernel.clock import Clock
+from helvetia.kernel.errors import LimitReached, PaymentRequired
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.observability.metrics import ENFORCEMENT_BRAKE
 from helvetia.stripe_gateway.actions import StripeActions
@@ -151,8 +153,12 @@ class EnforcementService:
 
     async def check_account(self, account_id: AccountId, requested: Resources | None = None) -> Verdict:
         """May this account start something (of this size)? Raises NewWorkRefused, LimitReached."""
-        async with self._database.transaction() as tx:
-            return await self._admission.check_account(tx, account_id, requested or Resources())
+        try:
+            async with self._database.transaction() as tx:
+                return await self._admission.check_account(tx, account_id, requested or Resources())
+        except (PaymentRequired, LimitReached) as refusal:
+            await self._admission.note_refusal(self._database, account_id, refusal)
+            raise
 
     async def choose_free(self, account_id: AccountId, *, actor: str) -> None:
         """After the end of a subscription go on with FREE; what does not fit it stays held.
