@@ -15,7 +15,7 @@ from helvetia.containers.model import HoldCause
 from helvetia.containers.store_holds import HeldService, lift_holds, place_holds, services_as_kept
 from helvetia.database.pool import Transaction
 from helvetia.enforcement import store
-from helvetia.enforcement.model import AccountFacts, Resources, ServiceFacts, Verdict
+from helvetia.enforcement.model import ACTOR, AccountFacts, Resources, ServiceFacts, Verdict
 from helvetia.enforcement.plan_notices import (
     failure_notices,
     failure_series,
