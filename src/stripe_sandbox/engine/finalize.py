@@ -12,7 +12,7 @@ from decimal import Decimal
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, random_text
-from stripe_sandbox.engine import balance, lines, sending, settle, timers
+from stripe_sandbox.engine import balance, lines, notices, sending, settle, timers
 from stripe_sandbox.engine.draft import total_up
 from stripe_sandbox.engine.intents import new_intent
 from stripe_sandbox.wire.errors import BadRequest
@@ -59,6 +59,7 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
     ctx.emit("invoice.finalized", ctx.shown(invoice))
     if invoice["due_date"] is not None and invoice["amount_due"]:
         timers.arm(ctx, invoice, sending.TIMER, invoice["due_date"])
+        notices.expect_due_date(ctx, invoice)
     if invoice["amount_due"] == 0:
         settle.paid_without_charge(ctx, invoice)
     return invoice

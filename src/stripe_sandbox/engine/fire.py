@@ -8,6 +8,7 @@ from stripe_sandbox.context import Context
 from stripe_sandbox.engine import (
     discounts,
     meter_errors,
+    notices,
     pausing,
     renew,
     resumption,
@@ -71,6 +72,8 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "expire_checkout": _expire_checkout,
     meter_errors.NO_METER_TIMER: meter_errors.report_no_meter,
     meter_errors.TIMER: meter_errors.report,
+    notices.UPCOMING_TIMER: notices.tell_upcoming,
+    notices.WILL_BE_DUE_TIMER: notices.tell_will_be_due,
     pausing.TIMER: pausing.resume,
     pending.TIMER: pending.expire,
     resumption.TIMER: resumption.expire,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
-from stripe_sandbox.engine import invoice_items, lines, pausing, settle, timers, trials
+from stripe_sandbox.engine import invoice_items, lines, notices, pausing, settle, timers, trials
 from stripe_sandbox.engine.changes.prorate import DEBITS, debit
 from stripe_sandbox.engine.draft import Plan, new_draft
 from stripe_sandbox.engine.finalize import await_finalization
@@ -23,11 +23,20 @@ def arm_boundary(ctx: Context, subscription: Doc) -> None:
     """Set the timer to the next instant at which something is to happen to the subscription's periods."""
     cancel_at = subscription["cancel_at"]
     if subscription["status"] == "paused":
+        timers.disarm(ctx, subscription["id"], notices.UPCOMING_TIMER)
         if cancel_at is not None:
             timers.arm(ctx, subscription, "boundary", cancel_at)
         return
-    end_at = min(item["current_period_end"] for item in items_of(ctx, subscription["id"]))
-    timers.arm(ctx, subscription, "boundary", end_at if cancel_at is None else min(end_at, cancel_at))
+    due_at = next_boundary_of(ctx, subscription)
+    timers.arm(ctx, subscription, "boundary", due_at)
+    notices.expect_renewal(ctx, subscription, due_at)
+
+
+def next_boundary_of(ctx: Context, subscription: Doc) -> int:
+    """Return when the running period ends, or the subscription if that is sooner."""
+    end_at = min(int(item["current_period_end"]) for item in items_of(ctx, subscription["id"]))
+    cancel_at = subscription["cancel_at"]
+    return end_at if cancel_at is None else min(end_at, int(cancel_at))
 
 
 def items_of(ctx: Context, subscription_id: str) -> list[Doc]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from stripe_sandbox import clock
 from stripe_sandbox.context import Cause, Context
 from stripe_sandbox.documents import Call, Doc, Kind, public, random_text
-from stripe_sandbox.engine import dun
+from stripe_sandbox.engine import dun, notices
 from stripe_sandbox.objects.webhook_endpoint import new_endpoint
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire.errors import BadRequest
@@ -27,6 +27,8 @@ _DUNNING = table(
         "retry_days": Array(Integer(minimum=1, maximum=60), _MAX_RETRIES),
     }
 )
+_MAX_NOTICE_DAYS = 60
+_NOTICES = table({name: Integer(minimum=0, maximum=_MAX_NOTICE_DAYS) for name in ("upcoming_days", "will_be_due_days")})
 
 
 def find_account(store: Store, secret_key: str) -> str | None:
@@ -118,18 +120,34 @@ def clock_answer(store: Store, account: str) -> Doc:
 
 
 def _set_dunning(call: Call) -> Doc:
-    sent = {name: call.params[name] for name in ("invoice_outcome", "outcome", "retry_days") if name in call.params}
+    sent: Doc = {
+        name: call.params[name] for name in ("invoice_outcome", "outcome", "retry_days") if name in call.params
+    }
     days = sent.get("retry_days", [])
     if days != sorted(set(days)):
         raise BadRequest("retry_days must rise from one day to the next.", param="retry_days")
-    body = _body(call.ctx)
-    body[dun.SETTINGS] = body.get(dun.SETTINGS, {}) | sent
-    call.ctx.store.run("UPDATE accounts SET body=? WHERE id=?", json.dumps(body), call.ctx.account)
+    _keep(call.ctx, dun.SETTINGS, sent)
     return _read_dunning(call)
+
+
+def _keep(ctx: Context, name: str, sent: Doc) -> None:
+    body = _body(ctx)
+    body[name] = {**body.get(name, {}), **sent}
+    ctx.store.run("UPDATE accounts SET body=? WHERE id=?", json.dumps(body), ctx.account)
 
 
 def _read_dunning(call: Call) -> Doc:
     return {"object": "sandbox.dunning"} | asdict(dun.policy(call.ctx))
+
+
+def _set_notices(call: Call) -> Doc:
+    """Set the days for whatever is expected from now on."""
+    _keep(call.ctx, notices.SETTINGS, {name: call.params[name] for name in call.params if name != "expand"})
+    return _read_notices(call)
+
+
+def _read_notices(call: Call) -> Doc:
+    return {"object": "sandbox.notices"} | asdict(notices.notice(call.ctx))
 
 
 def _meter_faults(call: Call) -> Doc:
@@ -148,4 +166,6 @@ ENDPOINTS = (
     Endpoint("GET", "/_sandbox/meter_faults", table(), _meter_faults),
     Endpoint("GET", "/_sandbox/dunning", table(), _read_dunning),
     Endpoint("POST", "/_sandbox/dunning", _DUNNING, _set_dunning),
+    Endpoint("GET", "/_sandbox/notices", table(), _read_notices),
+    Endpoint("POST", "/_sandbox/notices", _NOTICES, _set_notices),
 )

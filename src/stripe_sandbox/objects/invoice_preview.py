@@ -91,6 +91,19 @@ def _preview(call: Call) -> Doc:
     return _shown(call.ctx, invoice, call.params)
 
 
+def upcoming(ctx: Context, subscription_id: str) -> Doc | None:
+    """Return what the next boundary will bill as an event carries it, without an id; None when it bills nothing."""
+    sent: Params = {"subscription": subscription_id}
+    try:
+        with ctx.store.rehearsal():
+            invoice = _rehearse(ctx, sent)
+    except NotFound as refusal:
+        if refusal.code != "invoice_upcoming_none":
+            raise
+        return None
+    return {name: value for name, value in _shown(ctx, invoice, sent).items() if name != "id"}
+
+
 def _rehearse(ctx: Context, sent: Params) -> Doc:
     details = sent.get("subscription_details") or {}
     if "schedule" in sent:

@@ -37,6 +37,8 @@ OWN = {
     "GET /_sandbox/meter_faults": "lists rejected usage",
     "GET /_sandbox/dunning": "Stripe keeps this in its dashboard",
     "POST /_sandbox/dunning": "Stripe keeps this in its dashboard",
+    "GET /_sandbox/notices": "Stripe keeps this in its dashboard",
+    "POST /_sandbox/notices": "Stripe keeps this in its dashboard",
     "POST /_sandbox/faults": "injects faults",
     "GET /_sandbox/faults": "injects faults",
     "DELETE /_sandbox/faults": "injects faults",

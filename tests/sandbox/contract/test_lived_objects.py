@@ -11,6 +11,8 @@ from sandbox.contract.stage import Stage
 JAN_1 = 1_767_225_600
 FEB_1 = 1_769_904_000
 MAR_1 = 1_772_323_200
+# Stripe says so of this event, although its SDK declares the id of every invoice.
+TOLD_WITHOUT_ID = "invoice.upcoming invoice.id: is missing"
 
 
 def live(stage: Stage) -> None:
@@ -45,4 +47,4 @@ def test_objects_of_a_whole_life_are_what_the_sdk_declares(stage: Stage) -> None
     kinds = {event.type for event in events}
     assert {"invoice.payment_failed", "invoice.paid", "customer.subscription.deleted", "charge.failed"} <= kinds
     found = {line for event in events for line in refusals_of(event)}
-    assert sorted(found) == []
+    assert sorted(found) == [TOLD_WITHOUT_ID]
