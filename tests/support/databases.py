@@ -14,16 +14,25 @@ from helvetia.database.embedded import start_embedded
 from helvetia.database.migrate import migrate
 
 TEMPLATE = "helvetia_template"
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a clone takes a tenth of the time there
+FREE_BYTES_MIN = 2 * 2**30
 
 
 def _with_database(url: str, name: str) -> str:
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
+def _place() -> Path:
+    """Memory where there is enough of it, else the disk."""
+    if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free >= FREE_BYTES_MIN:
+        return IN_MEMORY
+    return Path("/tmp")  # noqa: S108 - not below a private folder: the server runs as a user of its own
+
+
 @contextmanager
 def running_server() -> Iterator[str]:
     """An embedded server with the template in it; yields the URL of its maintenance database."""
-    directory = Path(tempfile.mkdtemp(prefix="hv", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="hv", dir=_place()))
     directory.chmod(0o755)
     server = start_embedded(directory / "pg")
     try:
