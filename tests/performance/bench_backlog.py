@@ -54,7 +54,11 @@ PLANS = PRICE_VARIABLES[:3]
 
 
 async def run() -> dict[str, object]:
-    with running_sandbox() as sandbox_url, running_server() as server_url, cloned_database(server_url) as shuffled_url:
+    with (
+        running_sandbox() as sandbox_url,
+        running_server(is_durable=True) as server_url,
+        cloned_database(server_url) as shuffled_url,
+    ):
         key = f"sk_test_{uuid4().hex}"
         variables = await sandbox_variables(sandbox_url, key)
         world = StripeWorld(sandbox_url, key, ManualClock(CLOCK.now()))

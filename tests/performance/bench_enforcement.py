@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
 
-import psycopg
-
 from helvetia.accounts.store import lock_account
 from helvetia.containers import store
 from helvetia.containers.docker.create_body import create_body
@@ -43,10 +41,7 @@ WORKLOAD = ("sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait")
 
 async def run() -> dict[str, object]:
     """All figures of this file."""
-    with running_server() as server_url, cloned_database(server_url) as database_url:
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = on")
-            connection.execute("SELECT pg_reload_conf()")
+    with running_server(is_durable=True) as server_url, cloned_database(server_url) as database_url:
         database = Database(database_url, enums=DATABASE_ENUMS, connections_max=10, wait_s=30)
         await database.open()
         try:

@@ -14,8 +14,6 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-import psycopg
-
 from helvetia.accounts.model import Account, AccountKind
 from helvetia.accounts.store import insert_account
 from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState, ServiceDefinition
@@ -79,10 +77,7 @@ class Fleet:
 
 async def run() -> dict[str, object]:
     """The figures."""
-    with running_server() as server_url, cloned_database(server_url) as database_url:
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = on")
-            connection.execute("SELECT pg_reload_conf()")
+    with running_server(is_durable=True) as server_url, cloned_database(server_url) as database_url:
         database = Database(database_url, enums=DATABASE_ENUMS)
         await database.open()
         try:

@@ -37,7 +37,7 @@ RATED_POINTS = 200_000
 
 async def run(customers: int = CUSTOMERS, hours: int = HOURS) -> dict[str, object]:
     key = f"sk_test_{uuid4().hex}"
-    with running_server() as server, cloned_database(server) as url, running_sandbox() as sandbox:
+    with running_server(is_durable=True) as server, cloned_database(server) as url, running_sandbox() as sandbox:
         database, gateway = Database(url, enums=DATABASE_ENUMS), StripeClientGateway(key, api_base=sandbox)
         await database.open()
         holder = PriceBookHolder()

@@ -59,7 +59,7 @@ async def run() -> dict[str, object]:
 
 async def time_tick(engine: Engine) -> float:
     """Milliseconds of one whole tick: list, inspect, read, write down."""
-    with running_server() as server_url, cloned_database(server_url) as url:
+    with running_server(is_durable=True) as server_url, cloned_database(server_url) as url:
         database = Database(url, enums=DATABASE_ENUMS)
         await database.open()
         metered = await MeteredEngine.open(engine, database)

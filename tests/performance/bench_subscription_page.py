@@ -35,7 +35,11 @@ START_WITHIN_S = 60
 
 
 async def run() -> dict[str, object]:
-    with running_sandbox() as sandbox_url, running_server() as server_url, cloned_database(server_url) as database_url:
+    with (
+        running_sandbox() as sandbox_url,
+        running_server(is_durable=True) as server_url,
+        cloned_database(server_url) as database_url,
+    ):
         tokens = await make_accounts(database_url)
         port = free_port()
         with tempfile.TemporaryDirectory() as directory:

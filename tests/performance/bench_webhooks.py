@@ -148,10 +148,7 @@ def processor_s(process_id: int) -> float:
 
 async def run() -> dict[str, object]:
     """The figures; the database flushes every commit to disk."""
-    with running_server() as server_url, cloned_database(server_url) as database_url:
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = on")
-            connection.execute("SELECT pg_reload_conf()")
+    with running_server(is_durable=True) as server_url, cloned_database(server_url) as database_url:
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("CREATE TABLE bare_events (event_id text PRIMARY KEY, body bytea NOT NULL)")
         return await measure(database_url)
