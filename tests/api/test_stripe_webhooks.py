@@ -195,3 +195,11 @@ async def test_customer_is_found_in_every_shape(world: WebWorld, clock: ManualCl
         "evt_d": "",
         "evt_e": "",
     }
+
+
+async def test_event_that_cannot_be_kept_is_not_answered_as_kept(world: WebWorld, clock: ManualClock) -> None:
+    """Stripe repeats for days what is not answered with 2xx."""
+    await world.database.close()
+    answer = await post(world, clock, event())
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0

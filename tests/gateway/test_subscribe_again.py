@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from helvetia.billing.errors import NotSubscribed
+from helvetia.billing.errors import AlreadySubscribed, NotSubscribed
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.status import SubscriptionStatus
@@ -30,6 +30,30 @@ async def test_w15_ended_account_subscribes_again_with_its_customer(house: Billi
         await house.billing.preview_update(account_id, STARTER, actor=ACTOR)
     again = await house.billing.create_subscription(account_id, STARTER, "pm_card_visa")
     assert (again.plan, again.status, again.stripe_customer_id) == (STARTER, SubscriptionStatus.ACTIVE, customer_id)
+
+
+async def test_subscription_deleted_at_stripe_a_moment_ago_is_no_reason_to_refuse(
+    house: BillingHouse, world: StripeWorld
+) -> None:
+    account_id, _ = await subscriber(house)
+    ended = await house.subscriptions.get_subscription(account_id)
+    assert ended.stripe_subscription_id is not None
+    await world.v1.subscriptions.cancel_async(ended.stripe_subscription_id)
+    again = await house.billing.create_subscription(account_id, STARTER, "pm_card_visa")
+    assert (again.plan, again.status) == (STARTER, SubscriptionStatus.ACTIVE)
+    assert again.stripe_subscription_id != ended.stripe_subscription_id
+    with pytest.raises(AlreadySubscribed):
+        await house.billing.create_subscription(account_id, PRO, "pm_card_visa")
+
+
+async def test_subscribing_finds_a_customer_deleted_at_stripe_a_moment_ago(
+    house: BillingHouse, world: StripeWorld
+) -> None:
+    account_id, former = await subscriber(house)
+    await world.v1.customers.delete_async(former)
+    again = await house.billing.create_subscription(account_id, STARTER, "pm_card_visa")
+    assert (again.plan, again.status) == (STARTER, SubscriptionStatus.ACTIVE)
+    assert again.stripe_customer_id not in {None, former}
 
 
 async def test_deleted_customer_is_replaced_once_by_the_next_checkouts(house: BillingHouse, world: StripeWorld) -> None:

@@ -1,6 +1,7 @@
 """Every public method of SubscriptionService: success, refusal, and a Stripe that does not answer."""
 
-from collections.abc import AsyncIterator
+import inspect
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -175,3 +176,99 @@ async def test_stripe_away_changes_nothing(
         await service.sync_all_due()
     assert await service.get_subscription(account_id) == before
     assert await service.billing_periods(account_id) == ()
+
+
+async def test_what_is_stored_is_answered_while_stripe_is_away(
+    service: SubscriptionService, account_id: AccountId, database: Database, clock: ManualClock
+) -> None:
+    """None of these asks Stripe: a reading that failed leaves them as they were, and one that came earlier counts."""
+    customer_id = await become_customer(database, account_id, clock)
+    with pytest.raises(StripeUnavailable):
+        await service.sync_subscription(account_id)
+    assert (await service.get_subscription(account_id)).plan is SubscriptionPlan.FREE
+    assert await service.get_resource_limits(account_id) == PLANS[SubscriptionPlan.FREE].limits
+    seq = await service.next_fetch_seq()
+    assert await service.update_subscription_status(account_id, "past_due", fetch_seq=seq)
+    assert not await service.has_active_subscription(account_id)
+    outcome = await service.upsert_subscription(account_id, reading(seq + 1, customer_id, clock))
+    assert not outcome.is_stale
+
+
+async def test_new_account_has_its_row_and_unknown_ones_have_nothing(
+    service: SubscriptionService, account_id: AccountId, database: Database
+) -> None:
+    async with database.transaction() as tx:
+        await service.check_deletable(tx, account_id)  # the row is there, made with the account
+        with pytest.raises(SubscriptionNotFound):
+            await service.check_deletable(tx, new_account_id())
+    assert await service.billing_periods(new_account_id()) == ()
+    assert await service.next_fetch_seq() < await service.next_fetch_seq()
+    with pytest.raises(SubscriptionNotFound):
+        await service.sync_subscription(new_account_id())
+    with pytest.raises(SubscriptionNotFound):
+        await service.sync_account_job(str(new_account_id()))
+    assert (await service.sync_all_due()).failed_count == 0
+
+
+# Each method: where it does, where it refuses, and where Stripe is away.
+TABLE: dict[str, tuple[Callable[..., object], Callable[..., object], Callable[..., object]]] = {
+    "get_subscription": (
+        test_get_subscription_finds_the_free_row_and_refuses_strangers,
+        test_get_subscription_finds_the_free_row_and_refuses_strangers,
+        test_what_is_stored_is_answered_while_stripe_is_away,
+    ),
+    "upsert_subscription": (
+        test_upsert_stores_a_newer_reading_and_refuses_a_stale_one,
+        test_upsert_stores_a_newer_reading_and_refuses_a_stale_one,
+        test_what_is_stored_is_answered_while_stripe_is_away,
+    ),
+    "update_subscription_status": (
+        test_update_subscription_status_maps_stripes_word,
+        test_w06_w07_words_without_say_and_unknown_accounts_change_nothing,
+        test_what_is_stored_is_answered_while_stripe_is_away,
+    ),
+    "has_active_subscription": (
+        test_update_subscription_status_maps_stripes_word,
+        test_limits_are_the_plans,
+        test_what_is_stored_is_answered_while_stripe_is_away,
+    ),
+    "get_resource_limits": (
+        test_w15_canceled_account_has_the_limits_of_free,
+        test_limits_are_the_plans,
+        test_what_is_stored_is_answered_while_stripe_is_away,
+    ),
+    "sync_subscription": (
+        test_stripe_away_changes_nothing,
+        test_new_account_has_its_row_and_unknown_ones_have_nothing,
+        test_stripe_away_changes_nothing,
+    ),
+    "sync_account_job": (
+        test_stripe_away_changes_nothing,
+        test_new_account_has_its_row_and_unknown_ones_have_nothing,
+        test_stripe_away_changes_nothing,
+    ),
+    "sync_all_due": (
+        test_new_account_has_its_row_and_unknown_ones_have_nothing,
+        test_new_account_has_its_row_and_unknown_ones_have_nothing,
+        test_stripe_away_changes_nothing,
+    ),
+}
+# These neither refuse nor depend on Stripe, or belong to the making and deleting of accounts.
+ELSEWHERE = {
+    "account_created": test_get_subscription_finds_the_free_row_and_refuses_strangers,
+    "check_deletable": test_live_account_cannot_be_deleted,
+    "billing_periods": test_stripe_away_changes_nothing,
+    "next_fetch_seq": test_new_account_has_its_row_and_unknown_ones_have_nothing,
+}
+
+
+def test_every_public_method_is_in_a_table_and_named_by_its_tests() -> None:
+    methods = {name for name, _ in inspect.getmembers(SubscriptionService, inspect.isfunction) if name[0] != "_"}
+    assert methods == {*TABLE, *ELSEWHERE}
+    unproven = {
+        (method, test.__name__)
+        for method, tests in TABLE.items()
+        for test in tests
+        if f".{method}(" not in inspect.getsource(test)
+    }
+    assert unproven == set()

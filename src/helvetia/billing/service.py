@@ -98,7 +98,7 @@ class BillingService:
         if plan is SubscriptionPlan.FREE:
             raise PlanNotSold
         book = self._prices.require()
-        if (await self._subscriptions.get_subscription(account_id)).is_live_at_stripe:
+        if await self._is_live(account_id):
             raise AlreadySubscribed
         wish = SubscribeWish(
             account_id=account_id,
@@ -112,6 +112,12 @@ class BillingService:
             database=self._database, clock=self._clock, gateway=self._gateway, subscriptions=self._subscriptions
         )
         return await create_subscription(parts, book, wish)
+
+    async def _is_live(self, account_id: AccountId) -> bool:
+        """Whether Stripe bills the account; what we remember of it is asked again before anybody is refused for it."""
+        if not (await self._subscriptions.get_subscription(account_id)).is_live_at_stripe:
+            return False
+        return (await self._subscriptions.sync_subscription(account_id)).record.is_live_at_stripe
 
     async def create_checkout_session(
         self, account_id: AccountId, plan: SubscriptionPlan, *, actor: str
