@@ -50,6 +50,7 @@ async def test_without_the_operators_token_nothing_is_told_or_done(world: WebWor
             answers = [
                 await caller.get(f"{BASE}/usage-tasks"),
                 await caller.get(f"{BASE}/usage-comparison"),
+                await caller.get(f"{BASE}/enforcement"),
                 await caller.post(f"{BASE}/usage-tasks/{task_id}", json=body),
                 await caller.post(f"{BASE}/cancellations/{user.account_id}/end-anyway", json={"reason": "x"}),
             ]

@@ -82,6 +82,7 @@ OPEN = {
     ("GET", "/api/v1/operator/usage-tasks"),
     ("POST", "/api/v1/operator/usage-tasks/{task_id}"),
     ("GET", "/api/v1/operator/usage-comparison"),
+    ("GET", "/api/v1/operator/enforcement"),
     ("POST", "/api/v1/operator/cancellations/{account_id}/end-anyway"),
 }
 ACCESS = [pytest.param(row, id=f"{row[0]} {row[1].replace(MISSING, '…')}") for row in GUARDED]

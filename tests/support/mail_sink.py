@@ -1,6 +1,7 @@
 """A real SMTP server on loopback that keeps what it takes, and refuses what a test wants refused."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ class MailSink:
     unknown: set[str] = field(default_factory=set)
     messages: list[str] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
+    ciphers: list[str] = field(default_factory=list)
 
     def url(self, user: str = "") -> str:
         return f"smtp://{user}{self.host}:{self.port}"
@@ -35,6 +37,8 @@ class MailSink:
         if self.refusals > 0:
             self.refusals -= 1
             return "451 later"
+        secured = session.ssl
+        self.ciphers.append("" if secured is None else str(secured["cipher"][1]))
         content = envelope.content or b""
         self.messages.append(content.decode() if isinstance(content, bytes) else content)
         return "250 taken"
@@ -45,11 +49,20 @@ class MailSink:
 
 
 @asynccontextmanager
-async def mail_sink(host: str = "127.0.0.1") -> AsyncIterator[MailSink]:
+async def mail_sink(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[MailSink]:
+    """With `tls` it offers STARTTLS, and takes mail and credentials only after it."""
     sink = MailSink(host=host)
 
     def protocol() -> SMTP:
-        return SMTP(sink, enable_SMTPUTF8=True, authenticator=sink.sign_in, auth_require_tls=False, hostname="sink")
+        return SMTP(
+            sink,
+            enable_SMTPUTF8=True,
+            authenticator=sink.sign_in,
+            auth_require_tls=tls is not None,
+            hostname="sink",
+            tls_context=tls,
+            require_starttls=tls is not None,
+        )
 
     server = await asyncio.get_running_loop().create_server(protocol, host, 0)
     sink.port = server.sockets[0].getsockname()[1]

@@ -166,7 +166,7 @@ async def web_world(
         StripeWebhookController(webhooks),
         EnforcementController(enforcement),
         NotificationController(notifications, renderer),
-        OperatorController(config, settlement, reports),
+        OperatorController(config, settlement, reports, enforcement),
         SignInController(accounts, config, renderer),
         PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
         PayPageController(clock, renderer, accounts, payments),

@@ -136,3 +136,9 @@ def test_e15_second_episode_begins_anew_after_a_paid_cycle() -> None:
     second = invoice("in_second", "open", "subscription_cycle", RENEWED + timedelta(days=31))
     found = find_failure(subscription(latest="in_second"), [second, paid, FIRST], [], read_at=READ)
     assert found.first_failed_at == RENEWED + timedelta(days=31, hours=1)
+
+
+def test_unpaid_without_an_open_invoice_has_no_beginning() -> None:
+    void = invoice("in_renewal", "void", "subscription_cycle", RENEWED)
+    found = find_failure(subscription("unpaid"), [void, FIRST], [charge("ch_1", FINAL)], read_at=READ)
+    assert (found.failed_invoice_id, found.first_failed_at, found.ended_by_failure) == (None, None, False)

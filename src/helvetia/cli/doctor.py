@@ -177,15 +177,15 @@ async def _prices(house: AsyncContainer) -> Finding:
 
 
 async def _enforcement(house: AsyncContainer) -> Finding:
-    enforcement, settings = await house.get(EnforcementService), await house.get(Settings)
+    enforcement = await house.get(EnforcementService)
     last = next(iter(await enforcement.last_passes()), None)
     brake = None if last is None else last["brake"]
     if brake is not None:
         found = f"the brake is on: {brake}"
         return Finding(check="enforcement", state="failed", found=found, advice=_ADVICE["enforcement"])
     mode = enforcement.mode.value
-    if settings.is_live and settings.enforcement_mode is None:
-        found = f"{mode}: ENFORCEMENT_MODE is not set, so with a live key nobody is held"
+    if enforcement.mode_warning is not None:
+        found = f"{mode}: {enforcement.mode_warning}"
         return Finding(check="enforcement", state="warning", found=found, advice=_ADVICE["mode"])
     return Finding(check="enforcement", state="ok", found=f"{mode}; the brake is off")
 

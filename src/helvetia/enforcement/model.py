@@ -30,10 +30,12 @@ class EnforcementConfig:
     """How enforcement behaves in this installation.
 
     The brake: a pass that would hold at least `brake_accounts_min` accounts and more than `brake_share_percent` of all
-    holds nobody. `stale_after`: how old our knowledge of Stripe may be before nobody is held on it.
+    holds nobody. `stale_after`: how old our knowledge of Stripe may be before nobody is held on it. `is_mode_chosen`:
+    not so where a live key left the mode to its default.
     """
 
     mode: EnforcementMode = EnforcementMode.ENFORCE
+    is_mode_chosen: bool = True
     brake_share_percent: int = 5
     brake_accounts_min: int = 5
     stale_after: timedelta = timedelta(minutes=30)

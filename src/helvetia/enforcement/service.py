@@ -51,6 +51,7 @@ from helvetia.subscriptions.service import SubscriptionService
 QUOTA_EVERY = timedelta(seconds=60)
 QUOTA_ACCOUNTS_MAX = 500
 PASSES_SHOWN_MAX = 50
+NOT_CHOSEN = "ENFORCEMENT_MODE is not set, so with a live key nobody is held"
 LIFTED_FOR = timedelta(days=1)
 
 _log = structlog.get_logger()
@@ -78,6 +79,11 @@ class EnforcementService:
     @property
     def mode(self) -> EnforcementMode:
         return self._config.mode
+
+    @property
+    def mode_warning(self) -> str | None:
+        """What the operator is to know of the mode: that nobody chose it; None when there is nothing."""
+        return None if self._config.is_mode_chosen else NOT_CHOSEN
 
     async def run_pass(self, *, actor: str = ACTOR, despite_brake: str | None = None) -> PassOutcome:
         """The tick: tell, resume, hold. What was done, or would be and was not before, is kept as a row."""

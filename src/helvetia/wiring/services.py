@@ -107,7 +107,10 @@ class ServiceProvider(Provider):
 
     @provide
     def enforcement_config(self, settings: Settings) -> EnforcementConfig:
-        return EnforcementConfig(mode=EnforcementMode(settings.enforcement_mode_in_force))
+        return EnforcementConfig(
+            mode=EnforcementMode(settings.enforcement_mode_in_force),
+            is_mode_chosen=settings.enforcement_mode is not None or not settings.is_live,
+        )
 
     @provide
     def mail_config(self, settings: Settings) -> MailConfig:

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.errors import Forbidden
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.service import MeterReportService
@@ -15,9 +16,11 @@ from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.web.api.schemas.operator import (
     DecisionRequest,
     EndAnywayRequest,
+    EnforcementStateAnswer,
     OperatorTasksAnswer,
     UsageComparisonAnswer,
     UsageTaskAnswer,
+    to_wire_pass,
     to_wire_stuck,
     to_wire_task,
 )
@@ -36,10 +39,17 @@ class OperatorOnly(Forbidden):
 
 
 class OperatorController:
-    def __init__(self, config: WebConfig, settlement: SettlementService, reports: MeterReportService) -> None:
+    def __init__(
+        self,
+        config: WebConfig,
+        settlement: SettlementService,
+        reports: MeterReportService,
+        enforcement: EnforcementService,
+    ) -> None:
         self._config = config
         self._settlement = settlement
         self._reports = reports
+        self._enforcement = enforcement
 
     def add_to(self, router: APIRouter) -> None:
         def add(method: str, path: str, endpoint: object, status: int = 200) -> None:
@@ -54,6 +64,7 @@ class OperatorController:
         add("GET", "/usage-tasks", self.list_tasks)
         add("POST", "/usage-tasks/{task_id}", self.decide)
         add("GET", "/usage-comparison", self.get_comparison)
+        add("GET", "/enforcement", self.get_enforcement)
         add("POST", "/cancellations/{account_id}/end-anyway", self.end_anyway, 202)
 
     async def list_tasks(self, request: Request, _call: OperatorCall) -> OperatorTasksAnswer:
@@ -83,6 +94,17 @@ class OperatorController:
         self._check(request)
         compared_from, differences = await self._settlement.last_comparison()
         return UsageComparisonAnswer(compared_from=compared_from, differences=list(differences))
+
+    async def get_enforcement(self, request: Request, _call: OperatorCall) -> EnforcementStateAnswer:
+        """The mode, whether somebody chose it, the brake, and the last passes that did or wanted something."""
+        self._check(request)
+        passes = [to_wire_pass(one) for one in await self._enforcement.last_passes()]
+        return EnforcementStateAnswer(
+            mode=self._enforcement.mode.value,
+            warning=self._enforcement.mode_warning,
+            brake=passes[0].brake if passes else None,
+            passes=passes,
+        )
 
     async def end_anyway(
         self, request: Request, account_id: UUID, wanted: EndAnywayRequest, _call: OperatorCall

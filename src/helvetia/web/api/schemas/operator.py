@@ -1,7 +1,8 @@
 """What only the operator sees: tasks about unbilled usage, ends that wait, and the comparison of hops."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -46,6 +47,29 @@ class StuckEndAnswer(WireAnswer):
 class OperatorTasksAnswer(WireAnswer):
     usage_tasks: list[UsageTaskAnswer]
     stuck_cancellations: list[StuckEndAnswer]
+
+
+class PassAnswer(WireAnswer):
+    """What one pass of enforcement did, or would have done in another mode or without the brake."""
+
+    id: UUID
+    began_at: WireInstant
+    mode: str
+    accounts: int
+    would_hold: int
+    held: int
+    resumed: int
+    brake: str | None
+    lifted_at: WireInstant | None
+
+
+class EnforcementStateAnswer(WireAnswer):
+    """`warning`: what the operator is to know of the mode. `brake`: why nobody is held."""
+
+    mode: str
+    warning: str | None
+    brake: str | None
+    passes: list[PassAnswer]
 
 
 class DecisionRequest(WireRequest):
@@ -99,4 +123,18 @@ def to_wire_stuck(stuck: Cancellation) -> StuckEndAnswer:
         stripe_subscription_id=stuck.stripe_subscription_id,
         requested_at=stuck.requested_at,
         last_error=stuck.last_error,
+    )
+
+
+def to_wire_pass(row: Mapping[str, Any]) -> PassAnswer:
+    return PassAnswer(
+        id=row["pass_id"],
+        began_at=row["began_at"],
+        mode=row["mode"],
+        accounts=row["account_count"],
+        would_hold=row["would_hold_count"],
+        held=row["held_count"],
+        resumed=row["resumed_count"],
+        brake=row["brake"],
+        lifted_at=row["lifted_at"],
     )
