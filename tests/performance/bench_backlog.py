@@ -48,6 +48,7 @@ WITHIN_S = 1800
 OWN_MARKS = {
     *("id", "fetch_seq", "synced_at", "sync_attempt_at", "sync_attempted_at", "mirrored_at", "compared_at"),
     *("created_at", "updated_at", "recorded_at", "known_until", "invoices_read_at"),
+    *("invoices_complete_at", "invoices_mirrored_at"),
 }
 TABLES = ("subscriptions", "billing_periods", "invoices", "invoice_lines", "metering_cuts")
 PLANS = PRICE_VARIABLES[:3]
