@@ -189,6 +189,31 @@ def test_details_are_saved(world: World, sandbox: Sandbox, customer: str) -> Non
     assert "Ada &lt;b&gt;" in portal.get().text
 
 
+def test_tax_number_is_added_and_removed_where_the_configuration_lets_it(
+    world: World, sandbox: Sandbox, customer: str
+) -> None:
+    portal = open_portal(world, sandbox, customer)
+    wrong = portal.post("/tax-ids", {"kind": "ch_vat", "value": "12"})
+    assert (wrong.status_code, "This cannot be such a number." in wrong.text, 'value="12"' in wrong.text) == (
+        422,
+        True,
+        True,
+    )
+    assert portal.post("/tax-ids", {"kind": "nonsense", "value": "12"}).status_code == 422
+    added = portal.post("/tax-ids", {"kind": "ch_vat", "value": " CHE-123.456.789 MWST "})
+    assert added.headers["Location"].endswith("/details?told=tax_id")
+    (kept,) = world.client.v1.customers.tax_ids.list(customer).data
+    assert kept.value == "CHE-123.456.789 MWST"
+    assert "CHE-123.456.789 MWST" in portal.get("/details").text
+    assert portal.post(f"/tax-ids/{kept.id}/remove").status_code == 303
+    assert world.client.v1.customers.tax_ids.list(customer).data == []
+    update = {"enabled": True, "allowed_updates": ["email"]}
+    made = world.client.v1.billing_portal.configurations.create({"features": {"customer_update": update}})
+    narrow = open_portal(world, sandbox, customer, configuration=made.id)
+    assert "Tax numbers" not in narrow.get("/details").text
+    assert narrow.post("/tax-ids", {"kind": "ch_vat", "value": "CHE-123.456.789 MWST"}).status_code == 404
+
+
 def test_card_flow_leads_to_the_card_and_back(world: World, sandbox: Sandbox, customer: str) -> None:
     after = {"type": "redirect", "redirect": {"return_url": RETURN + "?done=1"}}
     portal = open_portal(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, new_id
-from stripe_sandbox.engine import discounts, invoice_items, reckon, taxes
+from stripe_sandbox.engine import discounts, invoice_items, reckon, tax_ids, taxes
 from stripe_sandbox.engine.changes.prorate import DEBITS
 
 _ZERO_AT_FIRST = (
@@ -101,7 +101,7 @@ def manual_draft(ctx: Context, customer: Doc, plan: Plan, chosen: Doc, subscript
 
 
 def _store(ctx: Context, customer: Doc, plan: Plan, own: Doc) -> Doc:
-    empty = _empty(ctx, own["currency"], plan) | _of_customer(customer) | {"description": None}
+    empty = _empty(ctx, own["currency"], plan) | _of_customer(ctx, customer) | {"description": None}
     invoice = empty | own | {"test_clock": customer["test_clock"]}
     taken = invoice_items.take(ctx, invoice, plan.items)
     invoice["_lines"] = taken + [line | {"invoice": invoice["id"]} for line in plan.lines]
@@ -159,7 +159,7 @@ def subscription_id(invoice: Doc) -> str | None:
     return found
 
 
-def _of_customer(customer: Doc) -> Doc:
+def _of_customer(ctx: Context, customer: Doc) -> Doc:
     return {
         "customer": customer["id"],
         "customer_account": None,
@@ -169,7 +169,7 @@ def _of_customer(customer: Doc) -> Doc:
         "customer_phone": customer["phone"],
         "customer_shipping": customer["shipping"],
         "customer_tax_exempt": customer["tax_exempt"],
-        "customer_tax_ids": [],
+        "customer_tax_ids": tax_ids.on_invoice(ctx, customer["id"]),
         "starting_balance": customer["balance"],
     }
 

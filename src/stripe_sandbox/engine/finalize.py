@@ -12,7 +12,7 @@ from decimal import Decimal
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, random_text
-from stripe_sandbox.engine import balance, lines, notices, sending, settle, timers
+from stripe_sandbox.engine import balance, lines, notices, sending, settle, tax_ids, timers
 from stripe_sandbox.engine.draft import total_up
 from stripe_sandbox.engine.intents import new_intent
 from stripe_sandbox.wire.errors import BadRequest
@@ -46,6 +46,7 @@ def finalize(ctx: Context, invoice_id: str) -> Doc:
     now_s = ctx.now(invoice["test_clock"])
     invoice["automatically_finalizes_at"] = None
     invoice["status"] = "open"
+    invoice["customer_tax_ids"] = tax_ids.on_invoice(ctx, invoice["customer"])
     invoice["effective_at"] = now_s
     if invoice["collection_method"] == "send_invoice":
         invoice["due_date"] = now_s + (invoice.get("_days_until_due") or 0) * DAY_S

@@ -15,6 +15,7 @@ from stripe_sandbox.engine import (
     schedules,
     sending,
     settle,
+    tax_ids,
     timers,
     trials,
 )
@@ -80,6 +81,7 @@ _ACTIONS: dict[str, Callable[[Context, str], None]] = {
     schedules.EXPIRING_TIMER: schedules.warn,
     schedules.PHASE_TIMER: schedules.end_phase,
     sending.TIMER: sending.overdue,
+    tax_ids.TIMER: tax_ids.verify,
     trials.TIMER: trials.will_end,
     "finalize": _finalize,
 }

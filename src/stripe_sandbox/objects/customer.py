@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from stripe_sandbox.context import TEST_CLOCK, Context
 from stripe_sandbox.documents import Call, Doc, Kind, list_of, new_id
+from stripe_sandbox.engine import tax_ids
 from stripe_sandbox.engine.balance import Entry, record
-from stripe_sandbox.objects import payment_method
+from stripe_sandbox.objects import payment_method, tax_id
 from stripe_sandbox.objects.test_clock import check_room
 from stripe_sandbox.store import Page
 from stripe_sandbox.wire.errors import BadRequest
@@ -60,7 +61,7 @@ _SHARED: dict[str, Type] = {
     "tax": NotSimulated(),
     "tax_exempt": Choice(words=("none", "exempt", "reverse"), clearable=True),
 }
-CREATE = table({**_SHARED, "payment_method": Text(), "tax_id_data": NotSimulated(), "test_clock": Text()})
+CREATE = table({**_SHARED, "payment_method": Text(), "tax_id_data": Array(tax_id.DATA, 5), "test_clock": Text()})
 UPDATE = table({**_SHARED, "default_source": NotSimulated(), "source": NotSimulated()})
 _PLAIN = ("description", "email", "invoice_prefix", "name", "next_invoice_sequence", "phone")
 _LISTING = Listing(
@@ -84,11 +85,17 @@ def subscriptions_of(ctx: Context, customer: Doc) -> Doc:
     return list_of(url, [ctx.shown(doc) for doc in ctx.select(page)])
 
 
+def tax_ids_of(ctx: Context, customer: Doc) -> Doc:
+    """Return the includable list of a customer's tax ids."""
+    newest_first = reversed(tax_ids.of_customer(ctx, customer["id"]))
+    return list_of(f"/v1/customers/{customer['id']}/tax_ids", [ctx.shown(doc) for doc in newest_first])
+
+
 KIND = Kind(
     name="customer",
     label="customer",
     expandable={"invoice_settings.default_payment_method": "payment_method", "test_clock": TEST_CLOCK},
-    includable={"subscriptions": subscriptions_of},
+    includable={"subscriptions": subscriptions_of, "tax_ids": tax_ids_of},
 )
 
 
@@ -182,7 +189,10 @@ def create(call: Call) -> Doc:
             settings["default_payment_method"] = attached["id"]
     _apply(ctx, customer, sent | {"invoice_settings": settings})
     _set_balance(ctx, customer, sent, "initial")
-    return ctx.add(customer, "customer.created")
+    shown = ctx.add(customer, "customer.created")
+    for index, wish in enumerate(sent.get("tax_id_data") or []):
+        tax_ids.add(ctx, customer, wish["type"], wish["value"], f"tax_id_data[{index}][value]")
+    return shown
 
 
 def _get(call: Call) -> Doc:

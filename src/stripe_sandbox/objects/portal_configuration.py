@@ -142,7 +142,7 @@ def default(ctx: Context) -> Doc:
     features = configuration["features"]
     for name in ("invoice_history", "payment_method_update", "subscription_cancel", "customer_update"):
         features[name]["enabled"] = True
-    features["customer_update"]["allowed_updates"] = ["email", "address", "name", "phone"]
+    features["customer_update"]["allowed_updates"] = ["email", "address", "name", "phone", "tax_id"]
     features["subscription_cancel"]["cancellation_reason"]["enabled"] = True
     ctx.write(configuration)
     return configuration

@@ -148,6 +148,7 @@ def _parties(sheet: _Sheet, invoice: Doc, seller: str) -> None:
         address.get("state"),
         address.get("country"),
         invoice["customer_email"],
+        *(number["value"] for number in invoice["customer_tax_ids"]),
     ]
     _party(sheet, _MARGIN + 85, top, "Bill to", [line for line in whom if line] or [invoice["customer"]])
     sheet.set_y(max(below, sheet.get_y()) + 9)

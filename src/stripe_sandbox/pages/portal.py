@@ -11,7 +11,7 @@ from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine.renew import ENDED, items_of
 from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.customer import ADDRESS_FIELDS
-from stripe_sandbox.pages import portal_cards, portal_subscription, render
+from stripe_sandbox.pages import portal_cards, portal_subscription, portal_tax_ids, render
 from stripe_sandbox.pages.portal_stay import Stay, finished, log_in, stay_of
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Page
@@ -29,7 +29,9 @@ TOLD = {
     "details": "Your details were saved.",
     "ended": "Your subscription has ended.",
     "kept": "Your subscription goes on.",
+    "no_tax_id": "The tax number was removed.",
     "removed": "The card was removed.",
+    "tax_id": "The tax number was added.",
 }
 _LABELS = {
     "email": "E-mail",
@@ -118,7 +120,7 @@ def done(visit: Visit) -> Response:
 def details(visit: Visit) -> Response:
     """Show the customer's details as a form."""
     stay = stay_of(visit)
-    return _details_form(stay, _typed(stay.customer), {})
+    return details_form(stay, {}, {})
 
 
 def save_details(visit: Visit) -> Response:
@@ -127,7 +129,7 @@ def save_details(visit: Visit) -> Response:
     fields = _fields(stay)
     form = {name: visit.form.get(name, "") for name in fields}
     if "email" in fields and not re.fullmatch(r"[^@\s]+@[^@\s]+", form["email"]):
-        return _details_form(stay, form, {"email": "Enter an e-mail address, such as name@example.com."}, 422)
+        return details_form(stay, form, {"email": "Enter an e-mail address, such as name@example.com."}, 422)
     sent: dict[str, Raw] = {name: form[name] for name in fields if name not in ADDRESS_FIELDS}
     if "line1" in fields:
         sent["address"] = {name: form[name] for name in ADDRESS_FIELDS}
@@ -135,7 +137,7 @@ def save_details(visit: Visit) -> Response:
         with stay.ctx.store.attempt():
             desk.act(stay.ctx, "POST", f"/v1/customers/{stay.customer['id']}", sent)
     except BadRequest as refusal:
-        return _details_form(stay, form, {refusal.param or "name": refusal.message}, 422)
+        return details_form(stay, form, {refusal.param or "name": refusal.message}, 422)
     return finished(stay, "details")
 
 
@@ -152,8 +154,18 @@ def _typed(customer: Doc) -> dict[str, str]:
     return {name: values.get(name) or "" for name in _LABELS}
 
 
-def _details_form(stay: Stay, typed: dict[str, str], errors: dict[str, str], status: int = 200) -> Response:
-    return stay.page("portal_details.html", status, fields=_fields(stay), typed=typed, errors=errors)
+def details_form(stay: Stay, typed: dict[str, str], errors: dict[str, str], status: int = 200) -> Response:
+    """Show the details page with what was typed over what is known."""
+    return stay.page(
+        "portal_details.html",
+        status,
+        fields=_fields(stay),
+        typed=_typed(stay.customer) | typed,
+        errors=errors,
+        told=TOLD.get(stay.visit.query.get("told", "")),
+        tax_ids=portal_tax_ids.shown(stay),
+        kinds=portal_tax_ids.KINDS if portal_tax_ids.may_change(stay) else {},
+    )
 
 
 _BASE = "/p/{account}/{session}/{token}"
@@ -164,5 +176,6 @@ PAGES: tuple[tuple[str, str, Callable[[Visit], Response]], ...] = (
     ("GET", f"{_BASE}/details", details),
     ("POST", f"{_BASE}/details", save_details),
     *((method, _BASE + path, answer) for method, path, answer in portal_cards.PAGES),
+    *((method, _BASE + path, answer) for method, path, answer in portal_tax_ids.PAGES),
     *((method, _BASE + path, answer) for method, path, answer in portal_subscription.PAGES),
 )

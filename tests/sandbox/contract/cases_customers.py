@@ -20,6 +20,7 @@ FULL = {
     "preferred_locales": ["de"],
     "shipping": {"address": ADDRESS, "name": "Ada"},
     "tax_exempt": "none",
+    "tax_id_data": [{"type": "ch_uid", "value": "CHE-123.456.789"}],
 }
 _BALANCE = {"amount": -100, "currency": "usd", "description": "gift"}
 
@@ -80,6 +81,27 @@ def _deleted_customer(stage: Stage) -> str:
     return customer
 
 
+def _known_by(stage: Stage) -> tuple[str, str]:
+    customer = stage.new_customer(None)
+    return customer, stage.v1.customers.tax_ids.create(customer, {"type": "eu_vat", "value": "DE123456789"}).id
+
+
+_TAX_IDS = (
+    case(
+        "POST /v1/customers/*/tax_ids",
+        "v1.customers.tax_ids.create",
+        lambda s: (s.new_customer(None), {"type": "us_ein", "value": "12-3456789", "expand": ["customer"]}),
+    ),
+    case("GET /v1/customers/*/tax_ids", "v1.customers.tax_ids.list", lambda s: (_known_by(s)[0],)),
+    case("GET /v1/customers/*/tax_ids/*", "v1.customers.tax_ids.retrieve", _known_by),
+    case("DELETE /v1/customers/*/tax_ids/*", "v1.customers.tax_ids.delete", _known_by),
+    case(
+        "GET /v1/customers/*",
+        "v1.customers.retrieve",
+        lambda s: (_known_by(s)[0], {"expand": ["tax_ids"]}),
+        "tax ids",
+    ),
+)
 _METHODS = (
     case(
         "POST /v1/payment_methods",
@@ -141,4 +163,4 @@ _PRICES = (
     case("GET /v1/prices/*", "v1.prices.retrieve", lambda s: (s.metered_price, {"expand": ["product"]})),
     case("POST /v1/prices/*", "v1.prices.update", lambda s: (s.new_price(100), {"active": False, "nickname": "old"})),
 )
-CASES = (*_CUSTOMERS, *_METHODS, *_PRODUCTS, *_PRICES)
+CASES = (*_CUSTOMERS, *_TAX_IDS, *_METHODS, *_PRODUCTS, *_PRICES)
