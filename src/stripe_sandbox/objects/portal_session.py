@@ -11,7 +11,7 @@ from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Call, Doc, Kind, Params, new_id, public, random_text
 from stripe_sandbox.engine.renew import items_of
 from stripe_sandbox.objects import portal_configuration
-from stripe_sandbox.wire.errors import BadRequest, missing_param, not_simulated
+from stripe_sandbox.wire.errors import BadRequest, StripeError, missing_param, not_simulated
 from stripe_sandbox.wire.routing import Endpoint
 from stripe_sandbox.wire.schema import Array, Choice, Hash, Integer, NotSimulated, Text, table
 
@@ -42,6 +42,7 @@ _AFTER = Hash(
 _ITEM = Hash(
     fields={"id": Text(), "price": Text(), "quantity": Integer(minimum=0, maximum=999_999_999)}, required=("id",)
 )
+_DISCOUNTS = Array(Hash(fields={"coupon": Text(), "promotion_code": Text()}), 1)
 _FLOW = Hash(
     fields={
         "after_completion": _AFTER,
@@ -49,9 +50,9 @@ _FLOW = Hash(
             fields={"retention": NotSimulated(), "subscription": Text()}, required=("subscription",)
         ),
         "subscription_pause": NotSimulated(),
-        "subscription_update": NotSimulated(),
+        "subscription_update": Hash(fields={"subscription": Text()}, required=("subscription",)),
         "subscription_update_confirm": Hash(
-            fields={"discounts": NotSimulated(), "items": Array(_ITEM, 1), "subscription": Text()},
+            fields={"discounts": _DISCOUNTS, "items": Array(_ITEM, 1), "subscription": Text()},
             required=("items", "subscription"),
         ),
         "type": Choice(words=_FLOWS),
@@ -124,7 +125,7 @@ def _configuration(ctx: Context, sent: Params) -> Doc:
 
 def _flow(ctx: Context, customer: Doc, configuration: Doc, sent: Params) -> Doc:
     kind = sent["type"]
-    if kind in ("subscription_pause", "subscription_update"):
+    if kind == "subscription_pause":
         raise not_simulated(f"the portal flow {kind}", "flow_data[type]")
     feature = _FEATURE_OF.get(kind, kind)
     if not configuration["features"][feature]["enabled"]:
@@ -138,7 +139,11 @@ def _flow(ctx: Context, customer: Doc, configuration: Doc, sent: Params) -> Doc:
             raise missing_param(f"flow_data[{kind}]")
         _check_subscription(ctx, customer, kind, details)
     if kind == "subscription_update_confirm":
-        _check_update(ctx, configuration, details or {})
+        details = {"discounts": None} | (details or {})
+        _check_update(ctx, configuration, details)
+        details["discounts"] = _discounts(ctx, details["discounts"])
+    elif kind == "subscription_update":
+        _check_changeable(ctx, configuration, (details or {})["subscription"])
     elif kind == "subscription_cancel":
         details = (details or {}) | {"retention": None}
     flow: Doc = {"type": kind, "after_completion": _after(sent.get("after_completion"))}
@@ -172,13 +177,41 @@ def _check_subscription(ctx: Context, customer: Doc, kind: str, details: Params)
         raise BadRequest("This subscription is already set to be canceled.", param=where)
 
 
+def _check_changeable(ctx: Context, configuration: Doc, subscription_id: str) -> None:
+    where = "flow_data[subscription_update][subscription]"
+    if not configuration["features"]["subscription_update"]["products"]:
+        raise BadRequest("The portal configuration offers no products to change to.", param="flow_data[type]")
+    if len(items_of(ctx, subscription_id)) > 1:
+        raise _several(where)
+    subscription = ctx.get("subscription", subscription_id)
+    if subscription["schedule"] or subscription["cancel_at"]:
+        message = "This subscription cannot be updated because it is set to change or to be canceled."
+        raise BadRequest(message, param=where)
+
+
+def _several(where: str) -> StripeError:
+    return BadRequest("A subscription with several items cannot be updated in the portal.", param=where)
+
+
+def _discounts(ctx: Context, sent: list[Params] | None) -> list[Doc] | None:
+    """Return the discounts of a prepared change as the session shows them."""
+    where = "flow_data[subscription_update_confirm][discounts][0]"
+    for wish in sent or []:
+        if ("coupon" in wish) == ("promotion_code" in wish):
+            message = "You may only give one of these parameters: coupon, promotion_code."
+            raise BadRequest(message, code="parameters_exclusive", param=where)
+        for kind, object_id in wish.items():
+            ctx.get(kind, object_id, f"{where}[{kind}]")
+    return None if sent is None else [{"coupon": None, "promotion_code": None} | wish for wish in sent]
+
+
 def _check_update(ctx: Context, configuration: Doc, details: Params) -> None:
     where = "flow_data[subscription_update_confirm][items][0]"
     if not details["items"]:
         raise missing_param("flow_data[subscription_update_confirm][items]")
     items = items_of(ctx, details["subscription"])
     if len(items) > 1:
-        raise BadRequest("A subscription with several items cannot be updated in the portal.", param=where)
+        raise _several(where)
     sent = details["items"][0]
     if sent["id"] != items[0]["id"]:
         raise BadRequest(f"Invalid subscription_item id: {sent['id']}", param=f"{where}[id]")

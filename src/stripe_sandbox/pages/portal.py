@@ -11,7 +11,7 @@ from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine.renew import ENDED, items_of
 from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.customer import ADDRESS_FIELDS
-from stripe_sandbox.pages import portal_cards, portal_subscription, portal_tax_ids, render
+from stripe_sandbox.pages import portal_cards, portal_change, portal_subscription, portal_tax_ids, render
 from stripe_sandbox.pages.portal_stay import Stay, finished, log_in, stay_of
 from stripe_sandbox.pages.visit import Visit
 from stripe_sandbox.store import Page
@@ -31,7 +31,9 @@ TOLD = {
     "kept": "Your subscription goes on.",
     "no_tax_id": "The tax number was removed.",
     "removed": "The card was removed.",
+    "scheduled": "Your subscription will change at the end of the period.",
     "tax_id": "The tax number was added.",
+    "unscheduled": "Your subscription stays as it is.",
 }
 _LABELS = {
     "email": "E-mail",
@@ -48,6 +50,7 @@ _FLOW_PAGES = {
     "customer_update": "/details",
     "payment_method_update": "/cards/new",
     "subscription_cancel": "/subscriptions/{subscription}/cancel",
+    "subscription_update": "/subscriptions/{subscription}/change",
     "subscription_update_confirm": "/subscriptions/{subscription}/confirm",
 }
 
@@ -95,8 +98,22 @@ def _subscription(stay: Stay, subscription: Doc) -> Doc:
         "by_use": len(fixed) < len(items),
         "method": method,
         "own_card": own is not None and own != stay.customer["invoice_settings"]["default_payment_method"],
+        "may_change": portal_change.may_change(stay, subscription),
+        "coming_at": _coming(stay, subscription),
         "owed": _owed(stay, subscription),
     }
+
+
+def _coming(stay: Stay, subscription: Doc) -> int | None:
+    """Return when a change that was put off will come."""
+    if not subscription["schedule"]:
+        return None
+    schedule = stay.ctx.get("subscription_schedule", subscription["schedule"])
+    running = schedule["current_phase"]
+    later = [
+        phase["start_date"] for phase in schedule["phases"] if running and phase["start_date"] >= running["end_date"]
+    ]
+    return min(later, default=None)
 
 
 def _owed(stay: Stay, subscription: Doc) -> Doc | None:
@@ -176,6 +193,7 @@ PAGES: tuple[tuple[str, str, Callable[[Visit], Response]], ...] = (
     ("GET", f"{_BASE}/details", details),
     ("POST", f"{_BASE}/details", save_details),
     *((method, _BASE + path, answer) for method, path, answer in portal_cards.PAGES),
+    *((method, _BASE + path, answer) for method, path, answer in portal_change.PAGES),
     *((method, _BASE + path, answer) for method, path, answer in portal_tax_ids.PAGES),
     *((method, _BASE + path, answer) for method, path, answer in portal_subscription.PAGES),
 )

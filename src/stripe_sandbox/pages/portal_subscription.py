@@ -1,4 +1,4 @@
-"""A subscription in the portal: cancel it, keep it, confirm a prepared change, choose which card pays.
+"""A subscription in the portal: cancel it, keep it, choose which card pays.
 
 Stripe: a cancellation in the portal of a flexible subscription sets ``cancel_at`` and leaves
 ``cancel_at_period_end`` false.
@@ -18,7 +18,7 @@ from stripe_sandbox.objects import desk
 from stripe_sandbox.objects.portal_configuration import REASONS
 from stripe_sandbox.pages.portal_stay import Stay, finished, stay_of
 from stripe_sandbox.pages.visit import Visit
-from stripe_sandbox.wire.errors import NotFound, StripeError
+from stripe_sandbox.wire.errors import NotFound
 from stripe_sandbox.wire.forms import Raw
 
 _MAX_COMMENT = 1000
@@ -29,14 +29,15 @@ def fixed_amount(fixed: list[tuple[Doc, Doc]]) -> int:
     return sum(line_amount(Decimal(item["quantity"]), price["unit_amount_decimal"]) for item, price in fixed)
 
 
-def _own(stay: Stay) -> Doc:
+def own(stay: Stay) -> Doc:
     subscription = stay.ctx.find("subscription", stay.visit.ids["subscription"])
     if subscription is None or subscription["customer"] != stay.customer["id"] or subscription["status"] in ENDED:
         raise NotFound("There is no such subscription.")
     return subscription
 
 
-def _path(subscription: Doc) -> str:
+def path_of(subscription: Doc) -> str:
+    """Return the subscription's address in the API."""
     return f"/v1/subscriptions/{subscription['id']}"
 
 
@@ -48,7 +49,7 @@ def _name(stay: Stay, subscription: Doc) -> str:
 def ask_cancel(visit: Visit) -> Response:
     """Say what a cancellation means before it is done."""
     stay = stay_of(visit)
-    subscription, settings = _own(stay), stay.allow("subscription_cancel")
+    subscription, settings = own(stay), stay.allow("subscription_cancel")
     reason = settings["cancellation_reason"]
     return stay.page(
         "portal_cancel.html",
@@ -62,18 +63,18 @@ def ask_cancel(visit: Visit) -> Response:
 def cancel(visit: Visit) -> Response:
     """Cancel as the configuration says; canceling twice changes nothing more."""
     stay = stay_of(visit)
-    subscription, settings = _own(stay), stay.allow("subscription_cancel")
+    subscription, settings = own(stay), stay.allow("subscription_cancel")
     why = _why(visit)
     if settings["mode"] == "immediately":
         prorate = settings["proration_behavior"]
         fields: dict[str, Raw] = {"cancellation_details": why} if why else {}
         if prorate != "none":
             fields |= {"prorate": "true", "invoice_now": "true" if prorate == "always_invoice" else "false"}
-        desk.act(stay.ctx, "DELETE", _path(subscription), fields)
+        desk.act(stay.ctx, "DELETE", path_of(subscription), fields)
         return finished(stay, "ended")
     if subscription["cancel_at"] is None:
         asked: dict[str, Raw] = {"cancel_at": "max_period_end"}
-        desk.act(stay.ctx, "POST", _path(subscription), asked | ({"cancellation_details": why} if why else {}))
+        desk.act(stay.ctx, "POST", path_of(subscription), asked | ({"cancellation_details": why} if why else {}))
     return finished(stay, "canceled")
 
 
@@ -89,85 +90,20 @@ def _why(visit: Visit) -> dict[str, Raw]:
 def keep(visit: Visit) -> Response:
     """Take a planned cancellation back."""
     stay = stay_of(visit)
-    subscription = _own(stay)
+    subscription = own(stay)
     stay.allow("subscription_cancel")
     if subscription["cancel_at"] is not None:
-        desk.act(stay.ctx, "POST", _path(subscription), {"cancel_at": ""})
+        desk.act(stay.ctx, "POST", path_of(subscription), {"cancel_at": ""})
     return finished(stay, "kept")
 
 
 def use_default_card(visit: Visit) -> Response:
     """Let the customer's default card pay for a subscription that had a card of its own."""
     stay = stay_of(visit)
-    subscription = _own(stay)
+    subscription = own(stay)
     stay.allow("payment_method_update")
-    desk.act(stay.ctx, "POST", _path(subscription), {"default_payment_method": ""})
+    desk.act(stay.ctx, "POST", path_of(subscription), {"default_payment_method": ""})
     return finished(stay, "default")
-
-
-def ask_update(visit: Visit) -> Response:
-    """Show what the prepared change costs now."""
-    stay = stay_of(visit)
-    subscription, change = _prepared(stay)
-    price = stay.ctx.get("price", str(change["price"]))
-    return _update_page(stay, subscription, price, change)
-
-
-def confirm_update(visit: Visit) -> Response:
-    """Carry out the prepared change; a declined payment is told and changes nothing."""
-    stay = stay_of(visit)
-    subscription, change = _prepared(stay)
-    price = stay.ctx.get("price", str(change["price"]))
-    behavior = stay.features["subscription_update"]["proration_behavior"]
-    fields: dict[str, Raw] = {
-        "items": {"0": change},
-        "proration_behavior": behavior,
-        "payment_behavior": "error_if_incomplete",
-    }
-    try:
-        with stay.ctx.store.attempt():
-            desk.act(stay.ctx, "POST", _path(subscription), fields)
-    except StripeError as refusal:
-        return _update_page(stay, subscription, price, change, refusal)
-    return finished(stay, "changed")
-
-
-def _prepared(stay: Stay) -> tuple[Doc, dict[str, Raw]]:
-    """Return the subscription and the one item as the integration wants it."""
-    subscription = _own(stay)
-    flow = stay.flow or {}
-    if flow.get("type") != "subscription_update_confirm":
-        raise NotFound("There is no such page.")
-    sent = flow["subscription_update_confirm"]["items"][0]
-    item = stay.ctx.get("subscription_item", sent["id"])
-    change: dict[str, Raw] = {"id": sent["id"], "price": sent.get("price") or item["price"]}
-    quantity = sent.get("quantity", item.get("quantity"))
-    return subscription, change | ({"quantity": str(quantity)} if quantity is not None else {})
-
-
-def _update_page(
-    stay: Stay, subscription: Doc, price: Doc, change: dict[str, Raw], refusal: StripeError | None = None
-) -> Response:
-    product = stay.ctx.find("product", price["product"]) or {}
-    return stay.page(
-        "portal_confirm.html",
-        200 if refusal is None else refusal.status,
-        name=product.get("name", "Subscription"),
-        price=price,
-        quantity=int(str(change.get("quantity", 1))),
-        due=_due_now(stay, subscription, change),
-        errors={} if refusal is None else {"form": refusal.message},
-    )
-
-
-def _due_now(stay: Stay, subscription: Doc, change: dict[str, Raw]) -> Doc | None:
-    """Return the preview of what is charged at once, or None when nothing is."""
-    behavior = stay.features["subscription_update"]["proration_behavior"]
-    if behavior != "always_invoice":
-        return None
-    details: dict[str, Raw] = {"items": {"0": change}, "proration_behavior": behavior}
-    fields: dict[str, Raw] = {"subscription": subscription["id"], "subscription_details": details}
-    return desk.act(stay.ctx, "POST", "/v1/invoices/create_preview", fields)
 
 
 PAGES: tuple[tuple[str, str, Callable[[Visit], Response]], ...] = (
@@ -175,6 +111,4 @@ PAGES: tuple[tuple[str, str, Callable[[Visit], Response]], ...] = (
     ("POST", "/subscriptions/{subscription}/cancel", cancel),
     ("POST", "/subscriptions/{subscription}/keep", keep),
     ("POST", "/subscriptions/{subscription}/card", use_default_card),
-    ("GET", "/subscriptions/{subscription}/confirm", ask_update),
-    ("POST", "/subscriptions/{subscription}/confirm", confirm_update),
 )
