@@ -25,7 +25,7 @@ class Offer:
             ).id
             for name, (amount, interval) in amounts.items()
         }
-        self.customer = world.customer()
+        self.customer = world.customer(world.clock())
         items = [{"price": self.prices["Middle"]}]
         self.subscription = v1.subscriptions.create({"customer": self.customer, "items": items}).id
         offered = {"product": product, "prices": list(self.prices.values())}
