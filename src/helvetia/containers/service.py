@@ -1,6 +1,7 @@
 """The use cases of services: each changes a wish, a definition or a hold in one transaction.
 
-Nothing here talks to an engine; the reconciler drives it there.
+Each leaves its entry in the audit record, in that transaction. Nothing here talks to an engine; the reconciler drives
+it there.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 
 from helvetia.accounts.store import lock_account
+from helvetia.audit.store import record
 from helvetia.containers import store
 from helvetia.containers.errors import ServiceHeld, ServiceNameTaken, ServiceNotFound
 from helvetia.containers.model import Admission, HoldCause, Service, ServiceChange, ServiceDefinition, Wish
@@ -17,6 +19,9 @@ from helvetia.kernel.errors import LimitReached, PaymentRequired
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
 
 LIST_LIMIT_MAX = 100
+HOUSE = "helvetia"  # who acts where nobody asked: the demo, the time machine
+# All else of a definition may hold secrets (command, environment): that it changed is on record, never what it is.
+_FIELDS = ("image", "replicas", "memory_mb", "cpu_cores")
 
 
 class ContainerService:
@@ -27,7 +32,9 @@ class ContainerService:
         self._clock = clock
         self._admission = admission
 
-    async def create_service(self, account_id: AccountId, definition: ServiceDefinition) -> Service:
+    async def create_service(
+        self, account_id: AccountId, definition: ServiceDefinition, *, actor: str = HOUSE
+    ) -> Service:
         """A new service, wished to run.
 
         Raises:
@@ -40,6 +47,7 @@ class ContainerService:
             made = await store.insert_service(tx, account_id, service_id, definition, self._clock.now())
             if made is None:
                 raise ServiceNameTaken
+            await self._audit(tx, made, actor, "service_created", **_told(made.definition, set(_FIELDS)))
             return made
 
     async def list_services(
@@ -53,7 +61,9 @@ class ContainerService:
         async with self._database.transaction() as tx:
             return await self._find(tx, account_id, service_id)
 
-    async def change_service(self, account_id: AccountId, service_id: ServiceId, change: ServiceChange) -> Service:
+    async def change_service(
+        self, account_id: AccountId, service_id: ServiceId, change: ServiceChange, *, actor: str = HOUSE
+    ) -> Service:
         """A deploy: the changed definition becomes the next revision and replaces what runs."""
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
@@ -64,28 +74,32 @@ class ContainerService:
             await self._admission.admit(tx, account_id, definition, service.wish, former=service)
             is_deploy = replace(service.definition, replicas=definition.replicas) != definition
             await store.save_definition(tx, service, definition, is_deploy=is_deploy, at=self._clock.now())
+            await self._audit(tx, service, actor, "service_changed", **_told(definition, set(changes)))
             return await self._find(tx, account_id, service_id)
 
-    async def scale_service(self, account_id: AccountId, service_id: ServiceId, replicas: int) -> Service:
+    async def scale_service(
+        self, account_id: AccountId, service_id: ServiceId, replicas: int, *, actor: str = HOUSE
+    ) -> Service:
         """Change the number of replicas; what runs and stays is not touched."""
-        return await self.change_service(account_id, service_id, ServiceChange(replicas=replicas))
+        return await self.change_service(account_id, service_id, ServiceChange(replicas=replicas), actor=actor)
 
-    async def start_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
+    async def start_service(self, account_id: AccountId, service_id: ServiceId, *, actor: str = HOUSE) -> Service:
         """Wish it to run. Raises ServiceHeld while a hold is in force."""
-        return await self._wish(account_id, service_id, Wish.RUNNING, restarts=0)
+        return await self._wish(account_id, service_id, Wish.RUNNING, actor, "service_started")
 
-    async def stop_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
-        return await self._wish(account_id, service_id, Wish.STOPPED, restarts=0)
+    async def stop_service(self, account_id: AccountId, service_id: ServiceId, *, actor: str = HOUSE) -> Service:
+        return await self._wish(account_id, service_id, Wish.STOPPED, actor, "service_stopped")
 
-    async def restart_service(self, account_id: AccountId, service_id: ServiceId) -> Service:
+    async def restart_service(self, account_id: AccountId, service_id: ServiceId, *, actor: str = HOUSE) -> Service:
         """Replace what runs by new containers of the same revision."""
-        return await self._wish(account_id, service_id, Wish.RUNNING, restarts=1)
+        return await self._wish(account_id, service_id, Wish.RUNNING, actor, "service_restarted")
 
-    async def delete_service(self, account_id: AccountId, service_id: ServiceId) -> None:
+    async def delete_service(self, account_id: AccountId, service_id: ServiceId, *, actor: str = HOUSE) -> None:
         """Stop it, remove its containers once they are metered, and its volumes; its usage stays."""
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             await store.mark_deleted(tx, service, self._clock.now())
+            await self._audit(tx, service, actor, "service_deleted")
 
     async def place_hold(
         self, account_id: AccountId, service_id: ServiceId, cause: HoldCause, *, reason: str, placed_by: str
@@ -94,13 +108,17 @@ class ContainerService:
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             await store.place_hold(tx, service, cause, reason=reason, placed_by=placed_by, at=self._clock.now())
+            await self._audit(tx, service, placed_by, "service_held", cause=cause.value, reason=reason)
             return await self._find(tx, account_id, service_id)
 
-    async def lift_hold(self, account_id: AccountId, service_id: ServiceId, cause: HoldCause) -> Service:
+    async def lift_hold(
+        self, account_id: AccountId, service_id: ServiceId, cause: HoldCause, *, actor: str = HOUSE
+    ) -> Service:
         """Lift one cause's hold; it runs again if it is wished and no other cause holds it."""
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             await store.lift_hold(tx, service, cause, self._clock.now())
+            await self._audit(tx, service, actor, "service_resumed", cause=cause.value)
             return await self._find(tx, account_id, service_id)
 
     @asynccontextmanager
@@ -114,12 +132,14 @@ class ContainerService:
             await self._admission.note_refusal(self._database, account_id, refusal)
             raise
 
-    async def _wish(self, account_id: AccountId, service_id: ServiceId, wish: Wish, *, restarts: int) -> Service:
+    async def _wish(self, account_id: AccountId, service_id: ServiceId, wish: Wish, actor: str, action: str) -> Service:
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
             if wish is Wish.RUNNING:
                 await self._admit_start(tx, service)
+            restarts = 1 if action == "service_restarted" else 0
             await store.save_wish(tx, service, wish, restarts=restarts, at=self._clock.now())
+            await self._audit(tx, service, actor, action)
             return await self._find(tx, account_id, service_id)
 
     async def _admit_start(self, tx: Transaction, service: Service) -> None:
@@ -129,9 +149,21 @@ class ContainerService:
         if service.holds:
             raise ServiceHeld(causes=sorted(service.holds))
 
+    async def _audit(self, tx: Transaction, service: Service, actor: str, action: str, **detail: object) -> None:
+        figures = {"serviceId": str(service.service_id), "name": service.definition.name, **detail}
+        at = self._clock.now()
+        await record(tx, account_id=service.account_id, actor=actor, action=action, detail=figures, at=at)
+
     @staticmethod
     async def _find(tx: Transaction, account_id: AccountId, service_id: ServiceId) -> Service:
         service = await store.get_service(tx, account_id, service_id)
         if service is None:
             raise ServiceNotFound
         return service
+
+
+def _told(definition: ServiceDefinition, changed: set[str]) -> dict[str, object]:
+    """What of a definition goes on record."""
+    told: dict[str, object] = {name: str(getattr(definition, name)) for name in _FIELDS if name in changed}
+    hidden = sorted(changed - set(_FIELDS))
+    return {**told, "also": hidden} if hidden else told

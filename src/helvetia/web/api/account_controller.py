@@ -60,7 +60,7 @@ class AccountController:
         """
         if confirm != caller.account_id:
             raise WrongConfirmation
-        await self._closing.close_account(caller.account_id, actor=f"user:{caller.user.account_id}")
+        await self._closing.close_account(caller.account_id, actor=caller.actor)
         return Response(status_code=204)
 
     async def create_organization(self, caller: SignedIn, organization: OrganizationRequest) -> MembershipAnswer:

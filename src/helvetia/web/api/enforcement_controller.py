@@ -26,7 +26,7 @@ from helvetia.web.api.schemas.enforcement import (
     to_wire_order,
 )
 from helvetia.web.dashboard.render import Renderer
-from helvetia.web.middleware.authenticate import BillingReader, Caller, MoneyMover, Open, ServiceRunner
+from helvetia.web.middleware.authenticate import BillingReader, MoneyMover, Open, ServiceRunner
 
 At = Annotated[datetime | None, Query(description="What would be in force then, by what is known now (a rehearsal).")]
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -60,13 +60,13 @@ class EnforcementController:
             services = [ServiceId(UUID(one)) for one in wanted.services]
         except ValueError as error:
             raise InvalidStopOrder from error
-        await self._enforcement.set_stop_order(caller.account_id, services, actor=_actor(caller))
+        await self._enforcement.set_stop_order(caller.account_id, services, actor=caller.actor)
         found = await self._enforcement.explain(caller.account_id)
         return StopOrderAnswer(services=to_wire_order(found))
 
     async def choose_free(self, caller: MoneyMover) -> EnforcementAnswer:
         """After the end of a subscription, go on with FREE; what does not fit it stays held."""
-        await self._enforcement.choose_free(caller.account_id, actor=_actor(caller))
+        await self._enforcement.choose_free(caller.account_id, actor=caller.actor)
         return to_wire_enforcement(await self._enforcement.explain(caller.account_id))
 
 
@@ -90,7 +90,7 @@ class NotificationController:
 
     async def set_language(self, caller: MoneyMover, wanted: LanguageRequest) -> LanguageAnswer:
         """The language of the account's notices: `en` or `de`."""
-        await self._notifications.set_language(caller.account_id, wanted.language, actor=_actor(caller))
+        await self._notifications.set_language(caller.account_id, wanted.language, actor=caller.actor)
         return LanguageAnswer(language=wanted.language)
 
     async def get_mailbox(
@@ -100,7 +100,3 @@ class NotificationController:
         if self._notifications.sends_mail or not is_this_machine(request):
             raise MailboxForbidden
         return self._renderer.render("mailbox.html", {"messages": await self._notifications.read_mailbox()})
-
-
-def _actor(caller: Caller) -> str:
-    return f"user:{caller.user.account_id}"

@@ -52,7 +52,7 @@ class PaymentController:
 
     async def pay_invoice(self, caller: MoneyMover, invoice_id: InvoiceId) -> PaidInvoiceAnswer:
         """Charge an open invoice now; one that is paid already is answered alike, and charged no second time."""
-        actor = f"user:{caller.user.account_id}"
+        actor = caller.actor
         return to_wire_paid(await self._payments.pay_invoice(caller.account_id, invoice_id, actor=actor))
 
     async def show_open(self, caller: BillingReader) -> OpenInvoicesAnswer:
@@ -65,6 +65,6 @@ class PaymentController:
 
         When more is open by now: 409, and nothing is charged. A decline (402) tells what was paid before it.
         """
-        actor = f"user:{caller.user.account_id}"
+        actor = caller.actor
         paid = await self._payments.pay_open_invoices(caller.account_id, to_agreement(agreed), actor=actor)
         return to_wire_paid_invoices(paid)

@@ -56,19 +56,17 @@ class PlanController:
 
     async def open_checkout(self, caller: MoneyMover, wanted: CheckoutRequest) -> CheckoutAnswer:
         """The page on which the plan is bought; one at a time. A subscriber changes the plan instead (409)."""
-        session = await self._billing.create_checkout_session(caller.account_id, wanted.plan, actor=_actor(caller))
+        session = await self._billing.create_checkout_session(caller.account_id, wanted.plan, actor=caller.actor)
         return CheckoutAnswer(session_id=session.session_id, url=session.url or "")
 
     async def open_portal(self, caller: MoneyMover, wanted: PortalRequest | None = None) -> PortalAnswer:
         """A visit to Stripe's portal: payment methods, invoices, billing details, the end of the subscription."""
         page = None if wanted is None else wanted.flow
-        return PortalAnswer(
-            url=await self._billing.create_portal_session(caller.account_id, page, actor=_actor(caller))
-        )
+        return PortalAnswer(url=await self._billing.create_portal_session(caller.account_id, page, actor=caller.actor))
 
     async def preview_change(self, caller: MoneyMover, wanted: PreviewRequest) -> PreviewAnswer:
         """What changing the plan would do, and charge now, to the cent. Changes nothing."""
-        preview = await self._billing.preview_update(caller.account_id, wanted.plan, actor=_actor(caller))
+        preview = await self._billing.preview_update(caller.account_id, wanted.plan, actor=caller.actor)
         return to_wire_preview(preview)
 
     async def change_plan(self, caller: MoneyMover, wanted: ChangeRequest) -> ChangeAnswer:
@@ -77,26 +75,22 @@ class PlanController:
         A bigger plan begins now, if it is paid; a smaller one with the next period; FREE ends the subscription then.
         """
         outcome = await self._billing.update_subscription(
-            caller.account_id, wanted.plan, wanted.preview_token, actor=_actor(caller)
+            caller.account_id, wanted.plan, wanted.preview_token, actor=caller.actor
         )
         return to_wire_outcome(outcome)
 
     async def cancel(self, caller: MoneyMover, wanted: CancelRequest | None = None) -> SubscriptionAnswer:
         """End the subscription with the period, or now: then what was used is billed first, in the background."""
         now = wanted is not None and wanted.when is CancelWhen.NOW
-        record = await self._billing.cancel_subscription(caller.account_id, now=now, actor=_actor(caller))
+        record = await self._billing.cancel_subscription(caller.account_id, now=now, actor=caller.actor)
         return await self._answer(caller, record)
 
     async def resume(self, caller: MoneyMover) -> SubscriptionAnswer:
         """Take back a planned end or a scheduled smaller plan."""
         return await self._answer(
-            caller, await self._billing.resume_subscription(caller.account_id, actor=_actor(caller))
+            caller, await self._billing.resume_subscription(caller.account_id, actor=caller.actor)
         )
 
     async def _answer(self, caller: Caller, record: SubscriptionRecord) -> SubscriptionAnswer:
         pending = await self._billing.pending_change(caller.account_id)
         return to_wire_subscription(record, pending, self._clock.now())
-
-
-def _actor(caller: Caller) -> str:
-    return f"user:{caller.user.account_id}"

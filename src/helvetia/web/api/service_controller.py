@@ -54,7 +54,10 @@ class ServiceController:
 
     async def create_service(self, caller: ServiceRunner, _may: MayStart, service: ServiceRequest) -> ServiceAnswer:
         """Admit a new service and wish it to run."""
-        return _answer(caller, await self._containers.create_service(caller.account_id, service.to_definition()))
+        return _answer(
+            caller,
+            await self._containers.create_service(caller.account_id, service.to_definition(), actor=caller.actor),
+        )
 
     async def list_services(self, caller: ServiceReader, cursor: Cursor = None, limit: Limit = 50) -> ServiceListAnswer:
         """The account's services, a page at a time."""
@@ -74,31 +77,41 @@ class ServiceController:
         self, caller: ServiceRunner, _may: MayStart, service_id: ServiceIdPath, change: ServiceChangeRequest
     ) -> ServiceAnswer:
         """Deploy: a numbered revision of the definition."""
-        service = await self._containers.change_service(caller.account_id, ServiceId(service_id), change.to_change())
+        service = await self._containers.change_service(
+            caller.account_id, ServiceId(service_id), change.to_change(), actor=caller.actor
+        )
         return _answer(caller, service)
 
     async def delete_service(self, caller: ServiceRunner, service_id: ServiceIdPath) -> Response:
         """Stop it and remove its containers and volumes; its usage stays."""
-        await self._containers.delete_service(caller.account_id, ServiceId(service_id))
+        await self._containers.delete_service(caller.account_id, ServiceId(service_id), actor=caller.actor)
         return Response(status_code=204)
 
     async def start_service(self, caller: ServiceRunner, _may: MayStart, service_id: ServiceIdPath) -> ServiceAnswer:
         """Wish it to run."""
-        return _answer(caller, await self._containers.start_service(caller.account_id, ServiceId(service_id)))
+        return _answer(
+            caller, await self._containers.start_service(caller.account_id, ServiceId(service_id), actor=caller.actor)
+        )
 
     async def stop_service(self, caller: ServiceRunner, service_id: ServiceIdPath) -> ServiceAnswer:
         """Wish it stopped; its volumes stay."""
-        return _answer(caller, await self._containers.stop_service(caller.account_id, ServiceId(service_id)))
+        return _answer(
+            caller, await self._containers.stop_service(caller.account_id, ServiceId(service_id), actor=caller.actor)
+        )
 
     async def restart_service(self, caller: ServiceRunner, service_id: ServiceIdPath) -> ServiceAnswer:
         """Replace its containers by new ones of the same revision."""
-        return _answer(caller, await self._containers.restart_service(caller.account_id, ServiceId(service_id)))
+        return _answer(
+            caller, await self._containers.restart_service(caller.account_id, ServiceId(service_id), actor=caller.actor)
+        )
 
     async def scale_service(
         self, caller: ServiceRunner, _may: MayStart, service_id: ServiceIdPath, scale: ScaleRequest
     ) -> ServiceAnswer:
         """Change the number of replicas."""
-        service = await self._containers.scale_service(caller.account_id, ServiceId(service_id), scale.replicas)
+        service = await self._containers.scale_service(
+            caller.account_id, ServiceId(service_id), scale.replicas, actor=caller.actor
+        )
         return _answer(caller, service)
 
 

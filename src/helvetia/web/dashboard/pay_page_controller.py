@@ -92,6 +92,6 @@ class PayPageController:
         agreed = Agreement(
             invoice_ids=frozenset(form.get("invoices", "").split()), amount_minor=int(amount) if is_number else 0
         )
-        await self._payments.pay_open_invoices(caller.account_id, agreed, actor=f"user:{caller.user.account_id}")
+        await self._payments.pay_open_invoices(caller.account_id, agreed, actor=caller.actor)
         memberships = await self._accounts.memberships(caller.user.account_id)
         return RedirectResponse(f"/billing{to_frame(caller, memberships).query}", _SEE_OTHER)

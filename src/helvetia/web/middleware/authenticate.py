@@ -40,6 +40,11 @@ class Caller:
     def account_id(self) -> AccountId:
         return self.membership.account.account_id
 
+    @property
+    def actor(self) -> str:
+        """Who it was, in the words of the audit record."""
+        return f"user:{self.user.account_id}"
+
     def allows(self, permission: Permission) -> bool:
         return self.membership.allows(permission)
 
