@@ -53,6 +53,7 @@ async def test_created_and_started_is_listed_with_its_owner(host: ContainerHost)
     assert (record.finished_ns, record.exit_code, record.restart_count) == (None, None, 0)
     assert await host.inspect(record.container_id) == record
     assert list(await host.list_containers()) == [record]
+    assert list(await host.list_running_ids()) == [record.container_id]
 
 
 async def test_repeated_create_answers_the_one_that_runs(host: ContainerHost) -> None:
@@ -80,6 +81,7 @@ async def test_stopped_keeps_its_record_until_removed(host: ContainerHost, clock
     record = await host.create_and_start(demo_spec())
     await pass_time(host, clock)
     await host.stop(record.container_id, grace_s=2)
+    assert list(await host.list_running_ids()) == []
     stopped = await host.inspect(record.container_id)
     assert stopped is not None
     assert stopped.state is ContainerState.EXITED

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from helvetia.containers.model import ContainerRecord, ContainerState
@@ -24,27 +25,44 @@ class Machine:
         self.cgroup = root / "cgroup"
         self.layout: Layout = LayoutV1(self.cgroup) if version == 1 else LayoutV2(self.cgroup)
         self._networks = root / "networks"
+        self._source = FIXTURES / f"cgroup_v{version}"
         for folder in (self.proc / "self" / "ns", self.cgroup, self._networks):
             folder.mkdir(parents=True)
         (self.proc / "self" / "ns" / "net").touch()
 
     def add(self, number: int, network: str | None = None) -> ContainerRecord:
         container_id = f"{number:064x}"
-        process = self.proc / str(1_000 + number)
+        self.start_process(container_id, 1_000 + number, network)
+        for name in ("memory", "cpuacct") if self.version == 1 else ("",):
+            group = self.cgroup / name / "docker" / container_id
+            shutil.copytree(self._source, group, ignore=shutil.ignore_patterns("proc_cgroup", "net_dev"))
+        return record_of(container_id, process_id=1_000 + number)
+
+    def restart(self, record: ContainerRecord, process_id: int, *, started_ns: int) -> ContainerRecord:
+        """The same container runs anew: another process in the same groups, whose counters began at 0."""
+        self.end_process(record)
+        self.start_process(record.container_id, process_id)
+        cpu = self.file(record, "cpuacct.usage" if self.version == 1 else "cpu.stat")
+        cpu.write_text("7000\n" if self.version == 1 else "usage_usec 7\n")
+        return replace(record, process_id=process_id, started_ns=started_ns, restart_count=record.restart_count + 1)
+
+    def end_process(self, record: ContainerRecord) -> None:
+        shutil.rmtree(self.proc / str(record.process_id))
+
+    def start_process(
+        self, container_id: str, process_id: int, network: str | None = None, *, began: int = 4_711
+    ) -> None:
+        process = self.proc / str(process_id)
         (process / "net").mkdir(parents=True)
         (process / "ns").mkdir()
-        source = FIXTURES / f"cgroup_v{self.version}"
-        shutil.copy(source / "net_dev", process / "net" / "dev")
+        shutil.copy(self._source / "net_dev", process / "net" / "dev")
         groups = f"/docker/{container_id}"
         lines = f"4:memory:{groups}\n2:cpuacct:{groups}\n0::/\n" if self.version == 1 else f"0::{groups}\n"
         (process / "cgroup").write_text(lines)
+        (process / "stat").write_text(f"{process_id} (a) S 1 é) S {'0 ' * 18}{began} 0\n")
         shared = self._networks / (network or container_id)
         shared.touch()
         os.link(shared if network != "host" else self.proc / "self" / "ns" / "net", process / "ns" / "net")
-        for name in ("memory", "cpuacct") if self.version == 1 else ("",):
-            group = self.cgroup / name / groups[1:]
-            shutil.copytree(source, group, ignore=shutil.ignore_patterns("proc_cgroup", "net_dev"))
-        return record_of(container_id, process_id=1_000 + number)
 
     def file(self, record: ContainerRecord, name: str) -> Path:
         folder = {"cpuacct.usage": "cpuacct"}.get(name, "memory") if self.version == 1 else ""

@@ -8,7 +8,7 @@ import asyncio
 import json
 import platform
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -80,6 +80,9 @@ class DockerHost:
     async def list_containers(self) -> Sequence[ContainerRecord]:
         return await self._records(await self._listed())
 
+    async def list_running_ids(self) -> Sequence[str]:
+        return [str(one["Id"]) for one in await self._get("containers/json", filters=self._filters(status="running"))]
+
     async def inspect(self, container_id: str) -> ContainerRecord | None:
         body = await self._inspect(container_id)
         return None if body is None else self._record(body)
@@ -91,7 +94,7 @@ class DockerHost:
         finds the other's container. When the engine goes away between create and start, the next call starts it.
         """
         for _ in range(CREATE_TRIES):
-            listed = await self._listed(**_slot_labels(spec))
+            listed = await self._listed(_slot_labels(spec))
             present = await self._records(listed)
             for record in present:
                 if record.state in _LIVE:
@@ -135,7 +138,7 @@ class DockerHost:
             await self._delete(f"containers/{body['Id']}", v="1")
 
     async def remove_volumes(self, service_id: ServiceId) -> None:
-        filters = self._filters(**{SERVICE_LABEL: str(service_id)})
+        filters = self._filters({SERVICE_LABEL: str(service_id)})
         answer = await self._get("volumes", filters=filters)
         for volume in answer.get("Volumes") or ():
             if is_ours(volume.get("Labels"), self._installation_id):
@@ -181,8 +184,8 @@ class DockerHost:
     async def close(self) -> None:
         await self.engine.close()
 
-    async def _listed(self, **labels: str) -> Sequence[Json]:
-        listed: Sequence[Json] = await self._get("containers/json", all="1", filters=self._filters(**labels))
+    async def _listed(self, labels: Mapping[str, str] | None = None) -> Sequence[Json]:
+        listed: Sequence[Json] = await self._get("containers/json", all="1", filters=self._filters(labels))
         return listed
 
     async def _records(self, listed: Sequence[Json]) -> list[ContainerRecord]:
@@ -190,9 +193,10 @@ class DockerHost:
         records = [self._record(body) for body in bodies if body is not None]
         return [record for record in records if record is not None]
 
-    def _filters(self, **labels: str) -> str:
-        wanted = {INSTALLATION_LABEL: self._installation_id, **labels}
-        return json.dumps({"label": [f"{name}={value}" for name, value in wanted.items()]})
+    def _filters(self, labels: Mapping[str, str] | None = None, **others: str) -> str:
+        wanted = {INSTALLATION_LABEL: self._installation_id, **(labels or {})}
+        filters = {name: [value] for name, value in others.items()}
+        return json.dumps({"label": [f"{name}={value}" for name, value in wanted.items()], **filters})
 
     async def _inspect(self, container_id: str) -> Json | None:
         if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]*", container_id) is None:

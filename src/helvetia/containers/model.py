@@ -222,6 +222,10 @@ class ContainerHost(Protocol):
         """Every container of this installation, running or not, each inspected."""
         ...
 
+    async def list_running_ids(self) -> Sequence[str]:
+        """Those that run, in one question to the engine; which run of theirs it is, only an inspect tells."""
+        ...
+
     async def inspect(self, container_id: str) -> ContainerRecord | None:
         """One container of this installation, or None when it is gone (or not ours)."""
         ...

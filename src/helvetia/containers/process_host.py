@@ -56,6 +56,10 @@ class ProcessHost:
         self._save()
         return [entry.record() for entry in self._entries.values()]
 
+    async def list_running_ids(self) -> Sequence[str]:
+        self._look()
+        return [entry.container_id for entry in self._running()]
+
     async def inspect(self, container_id: str) -> ContainerRecord | None:
         self._look()
         entry = self._entries.get(container_id)

@@ -54,6 +54,10 @@ class SimulatedHost:
         self._answer()
         return [one.record(self._now_ns()) for one in self._containers.values()]
 
+    async def list_running_ids(self) -> Sequence[str]:
+        listed = await self.list_containers()
+        return [one.container_id for one in listed if one.state is ContainerState.RUNNING]
+
     async def inspect(self, container_id: str) -> ContainerRecord | None:
         self._answer()
         found = self._containers.get(container_id)

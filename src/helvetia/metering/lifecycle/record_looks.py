@@ -85,11 +85,12 @@ class LookRecorder:
             )
         _log.warning("metering.clock_stepped", node=node, step_ms=step_ns // 1_000_000)
 
-    async def record_outage(self, node: str, detail: str) -> None:
-        """A gap for everything that runs at a node which cannot be looked at."""
+    async def record_outage(self, node: str, detail: str, until_ns: int | None = None) -> None:
+        """A gap, until now or `until_ns`, for everything that runs at a node and was not seen since."""
         now = self._clock.now()
+        until_ns = to_ns(now) if until_ns is None else until_ns
         async with self._database.transaction() as tx:
-            await store_runs.save_outage(tx, node, until_ns=to_ns(now), detail=detail, recorded_at=now)
+            await store_runs.save_outage(tx, node, until_ns=until_ns, detail=detail, recorded_at=now)
 
     async def unfinished(self, node: str, looked_ns: int) -> set[str]:
         """Containers of a node that run as far as we know, and were not seen since."""

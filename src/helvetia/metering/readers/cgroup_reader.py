@@ -3,12 +3,15 @@
 Promises: one batch in a thread, within a deadline; a container that died in between is left out silently, one whose
 files are damaged is left out and logged once; the others are never affected. A process id that went to another
 process is noticed by its /proc/<pid>/cgroup. Instants are the machine's own, like the engine's.
+
+A run lasts as long as its first process, and a process is known by its id and the tick of its start. Both are compared
+after the counters were read: what is then the same process was there all the while, so no counter is of another run.
 """
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +24,8 @@ from helvetia.metering.readers.counter_files import DamagedFile, parse_net_dev
 DEADLINE_MS: Final = 5_000
 _FILE_MAX_BYTES: Final = 65_536
 _REMEMBERED_SPARE: Final = 1_000
+_REMEMBERED_MAX: Final = 10_000
+_BEGAN_FIELD: Final = 19  # of /proc/<pid>/stat, counted behind the name, which may hold anything
 _LIVE: Final = frozenset({ContainerState.RUNNING, ContainerState.PAUSED})
 
 _log = structlog.get_logger(__name__)
@@ -59,6 +64,7 @@ class _Known:
     process_groups: str
     group: Group
     counts_network: bool
+    process_began: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +100,22 @@ class CgroupReader:
     def name(self) -> str:
         return self._layout.name
 
+    @property
+    def proves_runs(self) -> bool:
+        return True
+
     async def read(self, containers: Sequence[ContainerRecord]) -> Sequence[ContainerCounters]:
         async with self._reading:
             return await asyncio.to_thread(self._read_all, containers)
 
+    async def read_again(self, containers: Sequence[ContainerRecord]) -> Sequence[ContainerCounters]:
+        async with self._reading:
+            known = [record for record in containers if record.incarnation in self._known]
+            return await asyncio.to_thread(self._read_all, known)
+
     def _read_all(self, containers: Sequence[ContainerRecord]) -> list[ContainerCounters]:
         ends_ms = self._now_ms() + self._deadline_ms
-        self._forget_old(containers)
+        self._forget_old()
         counters: list[ContainerCounters] = []
         for record in sorted(containers, key=lambda one: (one.started_ns or 0, one.container_id)):
             if record.state not in _LIVE or record.process_id is None or record.incarnation is None:
@@ -119,13 +134,20 @@ class CgroupReader:
     def _read_one(self, record: ContainerRecord, incarnation: str, process_id: int) -> ContainerCounters:
         process = f"{self._proc}/{process_id}"
         process_groups = read_text(f"{process}/cgroup")
-        known = self._known.get(incarnation)
-        if known is None or known.process_groups != process_groups:
+        former = self._known.get(incarnation)
+        if former is not None and former.process_groups == process_groups:
+            known = former
+        else:
             known = self._find(process, process_groups, record.container_id, incarnation)
-            self._known[incarnation] = known
+        if former is not None:
+            known = replace(known, process_began=former.process_began)
+            del self._known[incarnation]  # it goes to the end again: the first are those not read for longest
+        self._known[incarnation] = known
         sampled_ns = to_ns(self._clock.wall())
         figures = known.group.read()
         network = parse_net_dev(read_text(f"{process}/net/dev")) if known.counts_network else None
+        if _began(process) != known.process_began:
+            raise ProcessLookupError
         return ContainerCounters(
             container_id=record.container_id,
             sampled_ns=sampled_ns,
@@ -143,6 +165,7 @@ class CgroupReader:
         return _Known(
             process_groups=process_groups,
             group=group,
+            process_began=_began(process),
             counts_network=network != _network_of(f"{self._proc}/self") and self._owns(network, process, incarnation),
         )
 
@@ -154,12 +177,12 @@ class CgroupReader:
         self._network_owners[network] = _Owner(incarnation=incarnation, process=process)
         return True
 
-    def _forget_old(self, containers: Iterable[ContainerRecord]) -> None:
-        current = {record.incarnation for record in containers}
-        if len(self._known) > 2 * len(current) + _REMEMBERED_SPARE:
-            self._known = {key: known for key, known in self._known.items() if key in current}
+    def _forget_old(self) -> None:
+        """Let go of those that were not read for longest; one of them that is read again is found again."""
+        if len(self._known) > _REMEMBERED_MAX:
+            self._known = dict(list(self._known.items())[-_REMEMBERED_MAX // 2 :])
             self._network_owners = {
-                network: owner for network, owner in self._network_owners.items() if owner.incarnation in current
+                network: owner for network, owner in self._network_owners.items() if owner.incarnation in self._known
             }
 
     def _note_damage(self, container_id: str, detail: str) -> None:
@@ -177,21 +200,34 @@ def _network_of(process: str) -> int:
     return Path(f"{process}/ns/net").stat().st_ino
 
 
+def _began(process: str) -> bytes:
+    """The tick at which a process started, which no later process of the same id shares."""
+    fields = _read_bytes(f"{process}/stat").rpartition(b")")[2].split()
+    if len(fields) <= _BEGAN_FIELD:
+        raise DamagedFile("not the state of a process")
+    return fields[_BEGAN_FIELD]
+
+
 def read_text(path: str) -> str:
-    """A whole small file, by bare system calls: five times faster than an open text file, and there are many.
+    """A whole small file of counters.
 
     Raises:
         OSError: it cannot be read.
         DamagedFile: it is larger than any counter file, or not text.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        content = os.read(descriptor, _FILE_MAX_BYTES)
-    finally:
-        os.close(descriptor)
+    content = _read_bytes(path)
     if len(content) == _FILE_MAX_BYTES or not content.isascii():
         raise DamagedFile(f"{path} is not a counter file")
     return content.decode("ascii")
+
+
+def _read_bytes(path: str) -> bytes:
+    """By bare system calls: five times faster than an open text file, and there are many."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _FILE_MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def read_optional(path: str) -> str | None:

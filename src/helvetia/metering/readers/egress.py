@@ -4,7 +4,7 @@ Promises: bytes are told only of containers whose every byte was counted, and ne
 run; of all others nothing is told, and all that they send counts. Fails never: without rights there is just no answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -39,10 +39,24 @@ class EgressReader:
     def name(self) -> str:
         return self._reader.name
 
+    @property
+    def proves_runs(self) -> bool:
+        return self._reader.proves_runs
+
     async def read(self, containers: Sequence[ContainerRecord]) -> Sequence[ContainerCounters]:
         """Egress first: what is sent in between is in the later figure only, so external never exceeds transmitted."""
+        return await self._read(self._reader.read, containers)
+
+    async def read_again(self, containers: Sequence[ContainerRecord]) -> Sequence[ContainerCounters]:
+        return await self._read(self._reader.read_again, containers)
+
+    async def _read(
+        self,
+        read: Callable[[Sequence[ContainerRecord]], Awaitable[Sequence[ContainerCounters]]],
+        containers: Sequence[ContainerRecord],
+    ) -> Sequence[ContainerCounters]:
         count = await self._egress.read() if containers else None
-        counters = await self._reader.read(containers)
+        counters = await read(containers)
         if count is None:
             return counters
         records = {record.container_id: record for record in containers}
