@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -74,7 +75,7 @@ class Server:
         self._router = build_router()
         self._webhook = webhook
         self._accounts: dict[str, str] = {}
-        self._in_flight: set[tuple[str, str]] = set()
+        self._in_flight: set[tuple[str, str, str]] = set()
         self._driver = Driver(store, self._kinds)
         self._deliverer = Deliverer(store, self._kinds)
 
@@ -101,7 +102,8 @@ class Server:
 
     async def _answer(self, request: Request) -> Response:
         request_id = "req_" + random_text(14)
-        key = (request.headers.get("idempotency-key") or None) if request.method == "POST" else None
+        rule = idempotency.rule_of(request.scope["path"])
+        key = (request.headers.get("idempotency-key") or None) if request.method in rule.methods else None
         try:
             _check_version(request)
             account = self._account(request)
@@ -143,18 +145,20 @@ class Server:
         if key is None:
             return await self._struck(request, account, request_id, None)
         idempotency.check_length(key)
-        if (account, key) in self._in_flight:
+        held = (idempotency.rule_of(request.scope["path"]).table, account, key)
+        if held in self._in_flight:
             raise idempotency.in_flight(key)
-        self._in_flight.add((account, key))
+        self._in_flight.add(held)
         try:
             return await self._struck(request, account, request_id, key)
         finally:
-            self._in_flight.discard((account, key))
+            self._in_flight.discard(held)
 
     async def _struck(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
         """Handle the request under the faults that strike it; its idempotency key is already held."""
         struck = self._draw_faults(request, account, Cause(request_id=request_id, idempotency_key=key))
-        return await around(struck, request_id, lambda: self._handle(request, account, request_id, key))
+        told = partial(_refusal, request_id=request_id, path=request.scope["path"])
+        return await around(struck, told, lambda: self._handle(request, account, request_id, key))
 
     async def _handle(self, request: Request, account: str, request_id: str, key: str | None) -> Answer:
         raw = await _read_params(request)
@@ -166,7 +170,7 @@ class Server:
         if found is None:
             raise _unrecognized(request.method, path)
         digest = idempotency.fingerprint(arrival.method, path, raw)
-        if key and (kept := idempotency.recall(self._store, account, key, digest)):
+        if key and (kept := idempotency.recall(self._store, idempotency.rule_of(path), (account, key), digest)):
             return kept
         endpoint, ids = found
         params = endpoint.params.parse(raw, "") or {}
@@ -212,7 +216,8 @@ class Server:
 
     def _keep(self, arrival: _Arrival, digest: str, answer: Answer) -> None:
         if arrival.key:
-            idempotency.keep(self._store, arrival.account, arrival.key, digest, answer)
+            rule = idempotency.rule_of(arrival.path)
+            idempotency.keep(self._store, rule, (arrival.account, arrival.key), digest, answer)
 
     async def _advance(self, arrival: _Arrival) -> Answer:
         params: Doc = _ADVANCE.parse(arrival.raw, "") or {}

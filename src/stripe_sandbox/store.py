@@ -40,6 +40,10 @@ CREATE TABLE IF NOT EXISTS idempotency (
   account TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
   request_id TEXT NOT NULL, stored_at INTEGER NOT NULL, PRIMARY KEY (account, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS idempotency_age ON idempotency (stored_at);
+CREATE TABLE IF NOT EXISTS idempotency_v2 (
+  account TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
+  request_id TEXT NOT NULL, stored_at INTEGER NOT NULL, PRIMARY KEY (account, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_v2_age ON idempotency_v2 (stored_at);
 CREATE TABLE IF NOT EXISTS deliveries (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, event TEXT NOT NULL, endpoint TEXT NOT NULL,
   attempts INTEGER NOT NULL, next_at INTEGER NOT NULL);
@@ -50,7 +54,15 @@ CREATE TABLE IF NOT EXISTS delivery_answers (
 CREATE INDEX IF NOT EXISTS delivery_answers_by_event ON delivery_answers (account, event, seq);
 """
 LOCK_WAIT_S = 0.5
-_ACCOUNT_TABLES = ("objects", "timers", "meter_events", "idempotency", "deliveries", "delivery_answers")
+_ACCOUNT_TABLES = (
+    "objects",
+    "timers",
+    "meter_events",
+    "idempotency",
+    "idempotency_v2",
+    "deliveries",
+    "delivery_answers",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

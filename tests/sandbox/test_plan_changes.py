@@ -100,6 +100,21 @@ def test_prorations_wait_for_the_renewal(live: Any) -> None:
     assert not world.client.v1.invoice_items.list({"customer": customer, "pending": True}).data
 
 
+def test_downgrade_whose_prorations_wait_is_credited_on_the_renewal(live: Any) -> None:
+    world, clock, customer, subscription = live
+    world.advance(clock, APR_1 + 10 * DAY)
+    change(world, subscription, price=price(world, 500), proration_behavior="create_prorations")
+    assert len(world.invoices(subscription.id)) == 1
+    pending = world.client.v1.invoice_items.list({"customer": customer, "pending": True}).data
+    assert sorted(item.amount for item in pending) == [-1334, 333]
+    world.advance(clock, APR_1 + 30 * DAY + HOUR)
+    renewal = world.invoices(subscription.id)[0]
+    assert figures(renewal)[:3] == [-1334, 333, 500]
+    # 501 is owed to the customer: nothing is charged, the balance carries it on.
+    assert (renewal.total, renewal.amount_due, renewal.status, renewal.ending_balance) == (-501, 0, "paid", -501)
+    assert world.client.v1.customers.retrieve(customer).balance == -501
+
+
 def test_second_change_credits_what_the_first_debited(live: Any) -> None:
     world, clock, _customer, subscription = live
     big, bigger = price(world, 5000), price(world, 9000)

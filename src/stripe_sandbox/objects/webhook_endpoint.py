@@ -1,13 +1,18 @@
-"""Webhook endpoints. Stripe: the signing secret is shown only in the answer to the creation."""
+"""Webhook endpoints. Stripe: the signing secret is shown only in the answer to the creation.
+
+Events are written in one version of the API alone, so an endpoint that wants another is refused.
+"""
 
 from __future__ import annotations
 
+from stripe_sandbox import API_VERSION
 from stripe_sandbox.documents import Call, Doc, Kind, Params, deleted_stub, new_id, random_text
 from stripe_sandbox.wire.paging import Listing, answer_list
 from stripe_sandbox.wire.routing import Endpoint
 from stripe_sandbox.wire.schema import (
     Array,
     Boolean,
+    Choice,
     Metadata,
     NotSimulated,
     Text,
@@ -28,7 +33,8 @@ _SHARED: dict[str, Type] = {
     "metadata": Metadata(),
 }
 CREATE = table(
-    {**_SHARED, "api_version": Text(), "connect": NotSimulated(("false",))}, required=("url", "enabled_events")
+    {**_SHARED, "api_version": Choice(words=(API_VERSION,)), "connect": NotSimulated(("false",))},
+    required=("url", "enabled_events"),
 )
 UPDATE = table({**_SHARED, "disabled": Boolean()})
 _LISTING = Listing(kind="webhook_endpoint", url="/v1/webhook_endpoints")

@@ -1,7 +1,8 @@
 """Idempotency keys: the first answer of a key is kept and replayed.
 
-Stripe: POST only; at most 255 characters; kept 24 h; another use of the key with other parameters is refused;
-nothing is kept of a request that failed validation before it was executed, nor of 401, 409 and 429.
+Stripe, version 1: POST only; at most 255 characters; kept 24 h; another use of the key with other parameters is
+refused; nothing is kept of a request that failed validation before it was executed, nor of 401, 409 and 429.
+Version 2: POST and DELETE; kept 30 days; a request that failed is executed again. The keys of the two are apart.
 The answer is stored in the transaction of the work itself, so work without its answer cannot be left behind.
 """
 
@@ -18,8 +19,27 @@ from stripe_sandbox.wire.errors import BadRequest, IdempotencyMismatch, InFlight
 from stripe_sandbox.wire.forms import Raw
 
 MAX_LENGTH = 255
-KEPT_S = DAY_S
 _UNSTORED = frozenset({401, 409, 429})
+_FAILED = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What a version of the API does with keys; ``table`` is where it keeps them."""
+
+    table: str
+    methods: frozenset[str]
+    kept_s: int
+    keeps_refusals: bool
+
+
+V1 = Rule(table="idempotency", methods=frozenset({"POST"}), kept_s=DAY_S, keeps_refusals=True)
+V2 = Rule(table="idempotency_v2", methods=frozenset({"POST", "DELETE"}), kept_s=30 * DAY_S, keeps_refusals=False)
+
+
+def rule_of(path: str) -> Rule:
+    """Return the rule of the version that this path belongs to."""
+    return V2 if path.startswith("/v2/") else V1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +72,12 @@ def fingerprint(method: str, path: str, raw: dict[str, Raw]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def recall(store: Store, account: str, key: str, digest: str) -> Answer | None:
-    """Return the kept answer of this key, or None when the key is new."""
+def recall(store: Store, rule: Rule, owner: tuple[str, str], digest: str) -> Answer | None:
+    """Return the kept answer of this (account, key), or None when the key is new."""
+    account, key = owner
     row = store.row(
-        "SELECT fingerprint, status, body, request_id FROM idempotency WHERE account=? AND key=? AND stored_at>?",
-        *(account, key, wall_s() - KEPT_S),
+        f"SELECT fingerprint, status, body, request_id FROM {rule.table} WHERE account=? AND key=? AND stored_at>?",
+        *(account, key, wall_s() - rule.kept_s),
     )
     if row is None:
         return None
@@ -69,12 +90,13 @@ def recall(store: Store, account: str, key: str, digest: str) -> Answer | None:
     return Answer(status=row["status"], body=row["body"], request_id=row["request_id"], replayed=True)
 
 
-def keep(store: Store, account: str, key: str, digest: str, answer: Answer) -> None:
-    """Keep the first answer of this key."""
-    if answer.status in _UNSTORED:
+def keep(store: Store, rule: Rule, owner: tuple[str, str], digest: str, answer: Answer) -> None:
+    """Keep the first answer of this (account, key)."""
+    if answer.status in _UNSTORED or (answer.status >= _FAILED and not rule.keeps_refusals):
         return
+    account, key = owner
     store.run(
-        "INSERT OR REPLACE INTO idempotency (account, key, fingerprint, status, body, request_id, stored_at)"
+        f"INSERT OR REPLACE INTO {rule.table} (account, key, fingerprint, status, body, request_id, stored_at)"
         " VALUES (?,?,?,?,?,?,?)",
         *(account, key, digest, answer.status, answer.body, answer.request_id, wall_s()),
     )
@@ -82,4 +104,5 @@ def keep(store: Store, account: str, key: str, digest: str, answer: Answer) -> N
 
 def purge(store: Store) -> None:
     """Drop answers older than their time."""
-    store.run("DELETE FROM idempotency WHERE stored_at<=?", wall_s() - KEPT_S)
+    for rule in (V1, V2):
+        store.run(f"DELETE FROM {rule.table} WHERE stored_at<=?", wall_s() - rule.kept_s)

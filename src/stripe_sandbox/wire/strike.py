@@ -8,7 +8,6 @@ was done and committed.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -27,8 +26,13 @@ class ConnectionCut(Exception):
     """The connection is to be reset instead of an answer."""
 
 
-async def around(struck: list[Doc], request_id: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Run the work with the drawn faults; return the answer to send, or raise ConnectionCut."""
+async def around(
+    struck: list[Doc], told: Callable[[StripeError], Answer], work: Callable[[], Awaitable[Answer]]
+) -> Answer:
+    """Run the work with the drawn faults; return the answer to send, or raise ConnectionCut.
+
+    ``told`` puts a refusal into the envelope of the path's version.
+    """
     deciding = None
     for fault in struck:
         if fault["kind"] == "slow":
@@ -40,19 +44,18 @@ async def around(struck: list[Doc], request_id: str, work: Callable[[], Awaitabl
     if deciding["kind"] == "reset_before":
         raise ConnectionCut
     if deciding["kind"] in ANSWERED:
-        return _refusal(deciding, request_id)
+        return _refusal(deciding, told)
     answer = await work()
     if deciding["kind"] == "reset_after":
         raise ConnectionCut
     return replace(answer, body=answer.body[: max(1, len(answer.body) * 2 // 3)])
 
 
-def _refusal(fault: Doc, request_id: str) -> Answer:
+def _refusal(fault: Doc, told: Callable[[StripeError], Answer]) -> Answer:
     error, headers = _error(fault)
     if fault["should_retry"] is not None:
         headers["Stripe-Should-Retry"] = "true" if fault["should_retry"] else "false"
-    body = json.dumps(error.envelope(request_id), separators=(",", ":"))
-    return Answer(status=error.status, body=body, request_id=request_id, headers=headers)
+    return replace(told(error), headers=headers)
 
 
 def _error(fault: Doc) -> tuple[StripeError, dict[str, str]]:

@@ -74,12 +74,12 @@ def params_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def params_in(declared: Any) -> dict[str, Any]:
     """The fields of a TypedDict of parameters, without the request's own options."""
+    options = set(stripe.RequestOptions.__annotations__)
     own: dict[str, Any] = {}
     for base in (*getattr(declared, "__orig_bases__", ()), declared):
-        if getattr(base, "__name__", "") != "RequestOptions":
-            own |= resolved(inspect.get_annotations(base), declared.__module__)
-    options = set(stripe.RequestOptions.__annotations__)
-    return {name: hint for name, hint in own.items() if name not in options}
+        named = {name: hint for name, hint in inspect.get_annotations(base).items() if name not in options}
+        own |= resolved(named, declared.__module__)
+    return own
 
 
 @cache
