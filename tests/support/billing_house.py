@@ -9,6 +9,7 @@ from helvetia.billing.model import BillingConfig
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.simulated_host import SimulatedHost
+from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.service import CostService
 from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
@@ -56,6 +57,8 @@ class BillingHouse:
     closing: AccountClosingService
     settlement: SettlementService
     costs: CostService
+    estimates: EstimateService
+    prices: PriceBookHolder
 
     async def new_account(self) -> AccountId:
         return (await self.accounts.create_user(f"{uuid4().hex}@example.com")).account_id
@@ -137,4 +140,6 @@ def build_house(
         closing=closing,
         settlement=SettlementService(database, clock, gateway, prices, pace),
         costs=CostService(database, clock, prices),
+        estimates=EstimateService(database, clock, gateway, prices),
+        prices=prices,
     )

@@ -20,5 +20,8 @@ PLAN_PROBLEMS = Counter("helvetia_subscriptions_plan_problems", "Reads of Stripe
 DIFFERENCES = Counter("helvetia_webhooks_differences", "Differences from Stripe found by comparison", ["repaired"])
 
 ENFORCEMENT_BRAKE = Gauge("helvetia_enforcement_brake", "1 while a pass of enforcement would hold accounts but may not")
+ESTIMATE_DIFFERENCES = Gauge(
+    "helvetia_costs_estimate_differences", "Accounts whose estimate differed from Stripe's preview when last checked"
+)
 USAGE_DIFFERENCES = Gauge("helvetia_usage_differences", "Differences of usage at each hop, as last compared", ["hop"])
 USAGE_TASKS = Gauge("helvetia_usage_tasks_open", "Tasks about unbilled usage that wait for the operator")

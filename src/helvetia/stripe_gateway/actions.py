@@ -12,6 +12,7 @@ from typing import Protocol
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.model import Invoice, StripeGateway, Subscription
+from helvetia.stripe_gateway.upcoming import StripeUpcoming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +192,7 @@ class InvoiceItem:
     invoice_id: str | None
 
 
-class StripeActions(StripeGateway, Protocol):
+class StripeActions(StripeGateway, StripeUpcoming, Protocol):
     """StripeGateway, and what moves money or opens Stripe's pages."""
 
     async def create_checkout_session(self, new: NewCheckout) -> CheckoutSession:

@@ -17,6 +17,7 @@ from helvetia.stripe_gateway import request_params as params
 from helvetia.stripe_gateway.circuit import Circuit, CircuitHttpClient
 from helvetia.stripe_gateway.client_actions import StripeClientActions
 from helvetia.stripe_gateway.client_events import EventReader
+from helvetia.stripe_gateway.client_upcoming import UpcomingReader
 from helvetia.stripe_gateway.convert_customer import from_stripe_account, from_stripe_customer
 from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice, from_stripe_invoice_line
 from helvetia.stripe_gateway.convert_meter import from_stripe_meter, from_stripe_meter_summary
@@ -43,7 +44,7 @@ RETRIES_MAX = 2
 INVOICES_MAX = PAGE_SIZE * PAGES_MAX
 
 
-class StripeClientGateway(StripeClientActions, EventReader):
+class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
     """Stripe itself, or the sandbox when `api_base` points to one."""
 
     def __init__(self, secret_key: str, *, api_base: str | None = None, clock: Clock | None = None) -> None:

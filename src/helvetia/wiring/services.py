@@ -10,6 +10,7 @@ from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.containers.service import ContainerService
+from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.forecast_service import ForecastService
 from helvetia.costs.service import CostService
 from helvetia.costs.usage_history_service import UsageHistoryService
@@ -65,6 +66,7 @@ class ServiceProvider(Provider):
     meter_reports = provide(MeterReportService)
     settlement = provide(SettlementService)
     costs = provide(CostService)
+    estimates = provide(EstimateService)
     usage_history = provide(UsageHistoryService)
     forecasts = provide(ForecastService)
     enforcement = provide(EnforcementService)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from helvetia.billing.service import BillingService
 from helvetia.containers.reconcile_services import ServiceReconciler
+from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.forecast_service import ForecastService
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
@@ -44,6 +45,7 @@ class Rhythm:
     quota_s: float = 15.0
     news_s: float = 60.0
     cards_s: float = 300.0
+    upcoming_s: float = 30.0
     notify_s: float = 5.0
     partitions_s: float = 3600.0
     lost_nodes_s: float = 600.0
@@ -65,6 +67,7 @@ class Schedule:
         webhooks: WebhookService,
         *,
         settlement: SettlementService,
+        estimates: EstimateService,
         enforcement: EnforcementService,
         notifications: NotificationService,
         retention: RetentionService,
@@ -88,6 +91,7 @@ class Schedule:
             tick("costs.keep_forecasts", rhythm.forecast_s, forecasts.keep_record, deadline_s=240),
             tick("subscriptions.sync", rhythm.sync_s, subscriptions.sync_all_due),
             tick("billing.mirror_invoices", rhythm.sync_s, billing.mirror_all),
+            tick("costs.read_upcoming", rhythm.upcoming_s, estimates.read_all_due, deadline_s=240),
             tick("meter_reports.queue", rhythm.queue_s, reports.queue_all),
             tick("meter_reports.send", rhythm.send_s, reports.drain),
             tick("meter_reports.confirm", rhythm.confirm_s, reports.confirm_due, deadline_s=240),
