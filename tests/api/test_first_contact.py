@@ -28,7 +28,9 @@ async def test_new_user_has_used_nothing(world: WebWorld, clock: ManualClock) ->
     bandwidth = body["usage"][2]
     assert (bandwidth["quantity"], bandwidth["unit"], bandwidth["cost"]) == ("0.000000", "GB", "0.00")
     assert (bandwidth["limit"], bandwidth["limitUnit"], bandwidth["unitPrice"]) == ("10", "GB", "0.12")
-    assert body["usage"][0]["limit"] is None
+    assert (bandwidth["limitPercent"], bandwidth["notAtStripe"]) == ("0.0000", None)
+    assert (body["usage"][0]["limit"], body["usage"][0]["limitPercent"]) == (None, None)
+    assert (body["closed"], body["gaps"]) == (True, [])
     assert (body["asOf"], body["complete"], body["currency"]) == ("2026-03-10T10:17:23Z", True, "usd")
 
 

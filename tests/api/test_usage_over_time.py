@@ -61,7 +61,7 @@ async def customer(world: WebWorld, database: Database, clock: ManualClock) -> A
         yield Customer(client, made["id"], clock.now())
 
 
-async def test_history_defaults_to_the_current_period_by_day(customer: Customer) -> None:
+async def test_d06_history_defaults_to_the_current_period_by_day(customer: Customer) -> None:
     body = await customer.get("history")
     assert (body["start"], body["end"]) == ("2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z")
     assert body["rows"] == [

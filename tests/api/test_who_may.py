@@ -26,6 +26,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("DELETE", f"/api/v1/tokens/{MISSING}", None, None, 404),
     ("GET", "/api/v1/billing/subscription", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/estimate", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/history", READ_BILLING, None, 200),
     ("GET", f"/api/v1/billing/usage/services/{MISSING}", READ_BILLING, None, 404),
     ("GET", "/api/v1/billing/usage/forecast", READ_BILLING, None, 200),

@@ -18,9 +18,11 @@ from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
 from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.errors import StripeUnavailable
 from helvetia.stripe_gateway.upcoming import PreviewInvoice, UpcomingFacts
+from helvetia.web.config import WebConfig
 from support import trials
 from support.billing_house import BillingHouse, MovableClock, build_house
 from support.stripe_world import StripeWorld
+from support.web_world import web_world
 
 FREE, STARTER, PRO, ENTERPRISE = SubscriptionPlan
 START = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
@@ -391,3 +393,41 @@ async def test_free_account_is_shown_its_usage_and_no_invoice(house: BillingHous
     assert (estimate.is_charged, estimate.issued_at, estimate.is_complete) == (False, None, True)
     assert next((line.quantity, line.amount_minor) for line in estimate.lines) == (Decimal(3), 0)
     assert estimate.sums.amount_due_minor == 0
+
+
+async def test_page_of_the_next_invoice_tells_every_step_from_the_fee_to_the_amount_due(
+    database: Database,
+    clock: MovableClock,
+    gateway: StripeClientGateway,
+    house: BillingHouse,
+    world: StripeWorld,
+) -> None:
+    config = WebConfig(public_base_url="https://cloud.example", stripe_publishable_key="pk_test_x", metrics_token="m")
+    async with web_world(database, clock, config, gateway=gateway, prices=house.prices) as web:
+        user = await web.user("ada")
+        record = await house.billing.create_subscription(user.account_id, PRO, "pm_card_visa")
+        assert record.stripe_customer_id is not None
+        assert record.stripe_subscription_id is not None
+        subscriber = Subscriber(
+            account_id=user.account_id,
+            customer_id=record.stripe_customer_id,
+            subscription_id=record.stripe_subscription_id,
+        )
+        for step in (_percent_off, _exclusive, _some_credit):
+            await step(world, subscriber)
+        await house.estimates.read_all_due()
+        metric = UsageMetric.COMPUTE_HOURS
+        await house.add_closed_usage(user.account_id, metric, SOLD_UNITS[metric].base_per_unit // 4, START)
+        async with web.as_user(user) as client:
+            body = (await client.get("/api/v1/billing/estimate")).json()
+            usage = (await client.get("/api/v1/billing/usage")).json()
+    fee, compute = body["lines"][0], body["lines"][1]
+    assert (fee["kind"], fee["description"], fee["start"], fee["end"]) == ("fee", "PRO", "2026-04-10T10:17:23Z", None)
+    assert (fee["amount"], fee["discount"], fee["tax"]) == ("29.00", "3.63", "2.05")
+    assert (compute["metric"], compute["quantity"], compute["notAtStripe"]) == (metric.value, "0.250000", "0.250000")
+    assert usage["usage"][0]["notAtStripe"] == "0.250000"
+    assert body["discounts"] == [{"name": None, "percentOff": "12.5", "amountOff": None, "amount": "3.63"}]
+    assert body["taxes"] == [{"name": "VAT", "percent": "8.1", "inclusive": False, "amount": "2.05"}]
+    assert (body["subtotal"], body["total"], body["balanceApplied"]) == ("29.00", "27.42", "-12.34")
+    assert (body["amountDue"], body["balanceAfter"], body["complete"]) == ("15.08", "0.00", True)
+    assert (body["issuedAt"], body["stripeAsOf"]) == ("2026-04-10T10:17:23Z", "2026-03-10T10:17:23Z")

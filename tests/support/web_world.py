@@ -16,6 +16,7 @@ from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
+from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.forecast_service import ForecastService
 from helvetia.costs.service import CostService
 from helvetia.costs.usage_history_service import UsageHistoryService
@@ -139,6 +140,7 @@ async def web_world(
     billing = BillingService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     payments = PaymentService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     costs = CostService(database, clock, prices)
+    estimates = EstimateService(database, clock, gateway, prices)
     host = SimulatedHost("web", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering, ReportsConfig())
@@ -152,7 +154,7 @@ async def web_world(
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts, closing),
-        BillingController(config, clock, subscriptions, costs, billing, payments),
+        BillingController(config, clock, subscriptions, costs, billing, payments, estimates),
         UsageController(
             clock,
             subscriptions,

@@ -42,7 +42,8 @@ class UpcomingReader:
         items = [await self._whole(item, v1.subscription_items) for item in raw["items"]["data"]]
         waiting = await all_pages(v1.invoice_items.list_async, {"customer": customer_id, "pending": True})
         # The invoice takes them newest first, those of one second in the order they were made.
-        waiting = sorted(waiting, key=lambda one: -int(one["date"]))
+        waiting.reverse()
+        waiting.sort(key=lambda one: -int(one["date"]))
         main = next((item for item in items if not _is_metered(item)), items[0])
         return UpcomingFacts(
             customer_id=customer_id,

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.catalogue.prices import CURRENCY
+from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.service import CostService
 from helvetia.kernel.clock import Clock
 from helvetia.subscriptions.service import SubscriptionService
@@ -23,6 +24,7 @@ from helvetia.web.api.schemas.billing import (
     to_wire_subscription,
     to_wire_usage,
 )
+from helvetia.web.api.schemas.estimate import EstimateAnswer, to_wire_estimate
 from helvetia.web.config import WebConfig
 from helvetia.web.middleware.authenticate import BillingReader
 
@@ -41,6 +43,7 @@ class BillingController:
         costs: CostService,
         billing: BillingService,
         payments: PaymentService,
+        estimates: EstimateService,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -48,6 +51,7 @@ class BillingController:
         self._costs = costs
         self._billing = billing
         self._payments = payments
+        self._estimates = estimates
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: object) -> None:
@@ -55,6 +59,7 @@ class BillingController:
 
         add("subscription", self.get_subscription)
         add("usage", self.get_usage)
+        add("estimate", self.get_estimate)
         add("invoices", self.list_invoices)
         add("invoices/{invoice_id}", self.get_invoice)
         add("invoices/{invoice_id}/pdf", self.get_pdf)
@@ -69,6 +74,10 @@ class BillingController:
     async def get_usage(self, caller: BillingReader) -> UsageAnswer:
         """What was used in the current period, what it costs, and the limits."""
         return to_wire_usage(await self._costs.current_usage(caller.account_id))
+
+    async def get_estimate(self, caller: BillingReader) -> EstimateAnswer:
+        """The next invoice as things stand: next fee, this period's usage, discounts, taxes, balance."""
+        return to_wire_estimate(await self._estimates.estimate(caller.account_id))
 
     async def list_invoices(self, caller: BillingReader, cursor: Cursor = None, limit: Limit = 20) -> InvoiceListAnswer:
         """Invoices, newest first."""

@@ -10,6 +10,7 @@ from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
 from helvetia.costs.model import CurrentUsage, UsageLine
 from helvetia.kernel.money import Money
 from helvetia.subscriptions.model import SubscriptionRecord, limits_of
+from helvetia.web.api.schemas.usage import GapAnswer, to_wire_gap
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
 
 
@@ -60,7 +61,9 @@ class SubscriptionAnswer(WireAnswer):
 class UsageLineAnswer(WireAnswer):
     """One metric: `quantity` in `unit`, `unitPrice` per unit, `cost` in the currency of the whole.
 
-    `limit` (null: none) and `limitUsed` are in `limitUnit`: bandwidth counts the period, storage what is held now.
+    `limit` (null: none) and `limitUsed` are in `limitUnit`: bandwidth counts the period, storage what is held now;
+    `limitPercent` is the one of the other, cut to 4 places, 100 when it is full. `notAtStripe` is the part of
+    `quantity` that Stripe has not taken yet; null where nothing is reported.
     """
 
     metric: str
@@ -71,16 +74,23 @@ class UsageLineAnswer(WireAnswer):
     limit: WireDecimal | None
     limit_used: WireDecimal | None
     limit_unit: str | None
+    limit_percent: WireDecimal | None
+    not_at_stripe: WireDecimal | None
 
 
 class UsageAnswer(WireAnswer):
-    """The current period so far; `total` is the sum of the lines, `isCharged` whether Stripe bills it."""
+    """The current period so far; `total` is the sum of the lines, `isCharged` whether Stripe bills it.
+
+    `complete`: no gap touches the period; `gaps` are the newest few. `closed`: only a fact learnt late can change it.
+    """
 
     usage: list[UsageLineAnswer]
     period_start: WireInstant
     period_end: WireInstant
     as_of: WireInstant
     complete: bool
+    closed: bool
+    gaps: list[GapAnswer]
     currency: str
     total: WireDecimal
     is_charged: bool
@@ -170,6 +180,8 @@ def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
         period_end=usage.period.ends_at,
         as_of=usage.as_of,
         complete=usage.is_complete,
+        closed=usage.is_closed,
+        gaps=[to_wire_gap(gap) for gap in usage.gaps],
         currency=usage.currency,
         total=_amount(usage.usage_minor, usage.currency),
         is_charged=usage.is_charged,
@@ -212,6 +224,8 @@ def _to_wire_line(line: UsageLine, currency: str) -> UsageLineAnswer:
         limit=None if use is None else use.limit,
         limit_used=None if use is None else use.used,
         limit_unit=None if use is None else use.unit,
+        limit_percent=None if use is None or use.share is None else use.share.scaleb(2),
+        not_at_stripe=line.not_at_stripe,
     )
 
 
