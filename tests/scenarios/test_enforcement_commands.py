@@ -1,4 +1,4 @@
-"""`helvetia enforce` and `helvetia holds`, as an operator calls them: output, exit codes, and what they refuse."""
+"""`helvetia enforce`, `holds` and `notices`, as an operator calls them: output, exit codes, and what they refuse."""
 
 import asyncio
 import json
@@ -15,6 +15,7 @@ from helvetia.database.pool import Database
 from helvetia.enforcement.model import EnforcementConfig
 from helvetia.kernel.clock import ManualClock, SystemClock
 from helvetia.kernel.identity import AccountId
+from helvetia.notifications.model import MailConfig
 from support.enforcement_world import EnforcementWorld
 from support.whole_house import sandbox_variables
 
@@ -114,3 +115,27 @@ async def test_exceptions_and_an_operator_s_own_holds(operator: Operator, world:
         "operator_hold",
         "operator_release",
     ]
+
+
+async def test_notices_are_shown_with_their_delivery(operator: Operator, world: EnforcementWorld) -> None:
+    ada, eva = await world.account("ada", services=0), await world.account("eva", services=0)
+    for account_id in (ada, eva):
+        await world.fail(account_id, world.clock.now())
+    await world.enforcement.run_pass()
+    await world.notifications.send_due()
+    nobody = MailConfig(smtp_url="smtp://127.0.0.1:1")
+    without_server = EnforcementWorld(world.database, world.clock, EnforcementConfig(), nobody)
+    await world.execute("UPDATE notifications SET due_at = %s WHERE account_id = %s", world.clock.now(), eva)
+    await without_server.notifications.send_due()
+    code, out = await operator("notices", "--account", str(ada))
+    assert (code, "to ada@example.com: " in out, str(eva) in out) == (0, True, False), out
+    assert out.endswith("5 notices\n")
+    assert out.count("due ") == 4
+    code, out = await operator("notices", "--failed")
+    assert (code, str(ada) in out) == (1, False), out
+    assert "attempt 1: The mail server did not take the message" in out
+    code, out = await operator("notices", "--failed", "--account", str(ada))
+    assert (code, out) == (0, "0 notices that did not arrive\n")
+    code, out = await operator("notices", "--json", "--limit", "1")
+    (one,) = json.loads(out)
+    assert (code, one["kind"], one["state"], one["attempts"]) == (0, "payment_last_day", "due", 0)

@@ -29,6 +29,7 @@ for command, module in (
     ("usage-tasks", "usage_tasks"),
     ("enforce", "enforce"),
     ("holds", "holds"),
+    ("notices", "notices"),
     ("doctor", "doctor"),
     ("bench", "bench"),
 ):

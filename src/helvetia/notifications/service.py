@@ -29,6 +29,7 @@ from helvetia.notifications.words import LANGUAGES
 
 BATCH_MAX = 50
 MAILBOX_MAX = 100
+DELIVERIES_MAX = 1_000
 ATTEMPTS_MAX = 8
 CLAIM_LASTS = timedelta(minutes=5)
 RETRY_FIRST = timedelta(minutes=1)
@@ -68,6 +69,14 @@ class NotificationService:
         """Notices of one account, newest first."""
         async with self._database.transaction() as tx:
             return await store.newest(tx, account_id, before=before, now=self._clock.now(), limit=limit)
+
+    async def list_deliveries(
+        self, account_id: AccountId | None, *, failed_only: bool, limit: int
+    ) -> Sequence[Notification]:
+        """Notices of one account or of all, with those that are still to come, the latest due first."""
+        async with self._database.transaction() as tx:
+            bound = max(1, min(limit, DELIVERIES_MAX))
+            return await store.deliveries(tx, account_id, failed_only=failed_only, limit=bound)
 
     async def language(self, account_id: AccountId) -> str:
         """The language of the account's notices: its own choice, else this installation's."""

@@ -134,6 +134,20 @@ async def newest(
         return await cursor.fetchall()
 
 
+async def deliveries(
+    tx: Transaction, account_id: AccountId | None, *, failed_only: bool, limit: int
+) -> Sequence[Notification]:
+    """Notices whatever their due time, the latest first; `failed_only`: those that some attempt did not bring home."""
+    async with tx.cursor(row_factory=class_row(Notification)) as cursor:
+        await cursor.execute(
+            f"SELECT {_ROW} FROM notifications WHERE (%(account)s::uuid IS NULL OR account_id = %(account)s)"
+            " AND (NOT %(failed)s OR state = 'failed' OR last_error IS NOT NULL)"
+            " ORDER BY due_at DESC, notification_id DESC LIMIT %(limit)s",
+            {"account": account_id, "failed": failed_only, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
 async def mailbox(tx: Transaction, limit: int) -> Sequence[Notification]:
     """What stayed in the local mailbox, of all accounts, newest first."""
     async with tx.cursor(row_factory=class_row(Notification)) as cursor:
