@@ -97,6 +97,15 @@ class Http:
         return self.call("GET", path, data, **headers)
 
 
+@dataclass
+class Shop:
+    """The integration's own site: where every redirect ends. It answers a return with a redirect to another host."""
+
+    base: str
+    other: str
+    seen: list[str] = field(default_factory=list)
+
+
 @dataclass(kw_only=True)
 class World:
     """Builds the usual objects: a product, a fixed price, four metered prices, customers on a test clock."""
