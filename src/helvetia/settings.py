@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     bind_host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     sandbox_port: int = Field(default=12111, ge=1, le=65535)
+    trusted_proxies: str = ""
     metrics_token: SecretStr | None = None
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field(default="console", pattern="^(console|json)$")
@@ -167,6 +168,11 @@ class Settings(BaseSettings):
         return self.stripe_api_base
 
     @property
+    def proxy_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of TRUSTED_PROXIES. Raises ValueError where one cannot be read."""
+        return tuple(ipaddress.ip_network(one.strip()) for one in self.trusted_proxies.split(",") if one.strip())
+
+    @property
     def price_ids(self) -> Mapping[str, str]:
         """The price ids that are set, by the name of their variable."""
         values = {name: getattr(self, name.lower()) for name in PRICE_VARIABLES}
@@ -205,6 +211,7 @@ class Settings(BaseSettings):
                 found.append(f"{name} is not a URL that begins with http:// or https://")
         if self.database_url is not None and urlsplit(_text(self.database_url)).scheme not in _DATABASE_SCHEMES:
             found.append("DATABASE_URL is not a URL that begins with postgresql://")
+        found += self._proxy_problems()
         if self.is_live and self.stripe_api_base is not None:
             found.append("STRIPE_API_BASE must not be set with a live STRIPE_SECRET_KEY: the sandbox takes no live key")
         if self.is_live and self.stripe_test_clock is not None:
@@ -214,6 +221,13 @@ class Settings(BaseSettings):
         if self.container_host == "process" and not self.is_loopback_bind:
             found.append("CONTAINER_HOST=process needs a loopback BIND_HOST")
         return found
+
+    def _proxy_problems(self) -> list[str]:
+        try:
+            is_everybody = any(network.prefixlen == 0 for network in self.proxy_networks)
+        except ValueError as error:
+            return [f"TRUSTED_PROXIES is a list of networks such as 10.0.0.0/8,2001:db8::/32: {error}"]
+        return ["TRUSTED_PROXIES must not be everybody: clients could choose their address"] if is_everybody else []
 
 
 _DATABASE_SCHEMES = frozenset({"postgresql", "postgres"})

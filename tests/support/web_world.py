@@ -86,11 +86,11 @@ class WebWorld:
     prices: PriceBookHolder
     tokens: dict[AccountId, str] = field(default_factory=dict)
 
-    def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:
+    def client(self, token: str | None = None, *, peer: str = "203.0.113.7", **headers: str) -> httpx2.AsyncClient:
         """A client from a machine elsewhere; with a token it is somebody."""
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        transport = httpx2.ASGITransport(self.app, client=("203.0.113.7", 5000))
+        transport = httpx2.ASGITransport(self.app, client=(peer, 5000))
         return httpx2.AsyncClient(transport=transport, base_url=self.config.public_base_url, headers=headers)
 
     async def user(self, name: str, password: str | None = None) -> User:
@@ -165,7 +165,7 @@ async def web_world(
         PaymentController(payments, billing),
         ServiceController(containers),
         ReadingsController(NodeService(database, clock)),
-        StripeWebhookController(webhooks),
+        StripeWebhookController(config, webhooks),
         EnforcementController(enforcement),
         NotificationController(notifications, renderer),
         OperatorController(config, settlement, reports, enforcement),

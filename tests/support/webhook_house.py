@@ -17,6 +17,7 @@ from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.stripe_gateway.model import StripeGateway
 from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
+from helvetia.web.config import WebConfig
 from helvetia.web.problems import add_problem_handlers
 from helvetia.webhooks import store
 from helvetia.webhooks.compare_fields import invoice_pairs
@@ -102,7 +103,7 @@ async def webhook_house(
         config, house.database, house.clock, gateway, house.subscriptions, house.billing, house.reports, queue
     )
     app = FastAPI()
-    StripeWebhookController(service).add_to(app.router)
+    StripeWebhookController(WebConfig(public_base_url="http://127.0.0.1"), service).add_to(app.router)
     add_problem_handlers(app)
     server = uvicorn.Server(
         uvicorn.Config(app, port=port, log_level="error", lifespan="off", timeout_keep_alive=KEEP_ALIVE_S)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from helvetia.accounts.errors import InvalidEmail, InvalidName, TooManyAttempts, WeakPassword
-from helvetia.accounts.limit_attempts import KEYS_MAX, WINDOW_S, AttemptLimiter
+from helvetia.accounts.limit_attempts import WINDOW_S, AttemptLimiter
 from helvetia.accounts.model import (
     ROLE_PERMISSIONS,
     Permission,
@@ -17,6 +17,7 @@ from helvetia.accounts.model import (
 )
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import new_account_id
+from helvetia.kernel.window_counter import KEYS_MAX
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 GRANTED = {
@@ -125,4 +126,4 @@ def test_many_keys_stay_within_the_bound() -> None:
     limiter = AttemptLimiter(TickingClock(NOON), per_address=10**9)
     for number in range(KEYS_MAX):
         limiter.count(email=f"{number}@b.ch", address="1")
-    assert len(limiter._attempts) == KEYS_MAX
+    assert len(limiter._attempts._windows) == KEYS_MAX

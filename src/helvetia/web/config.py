@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -13,7 +14,8 @@ STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com")
 class WebConfig:
     """The address that browsers use, and what the pages and headers derive from it.
 
-    `redirect_origins` are the pages of Stripe (or of the sandbox) that a form may lead to.
+    `redirect_origins` are the pages of Stripe (or of the sandbox) that a form may lead to; `trusted_proxies` are the
+    networks whose word on a client's address is believed.
     """
 
     public_base_url: str
@@ -23,6 +25,7 @@ class WebConfig:
     metrics_token: str | None = None
     operator_token: str | None = None
     body_bytes_max: int = BODY_BYTES_MAX
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @cached_property
     def is_https(self) -> bool:

@@ -22,6 +22,13 @@ class SignatureOutOfTime(SignatureRefused):
     code = "webhook_signature_out_of_time"
 
 
+class TooManyBadSignatures(HelvetiaError):
+    """Too many requests from this address were not signed by Stripe; what is signed is always taken."""
+
+    code = "too_many_bad_signatures"
+    status = 429
+
+
 class EventMalformed(HelvetiaError):
     """The body is signed, but it is not an event of Stripe's."""
 

@@ -8,13 +8,14 @@ from helvetia.database.job_queue import JobQueue
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
+from helvetia.kernel.window_counter import WindowCounter
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.observability.metrics import WEBHOOK_EVENTS
 from helvetia.stripe_gateway.model import StripeGateway
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.webhooks import store, store_walk
 from helvetia.webhooks.backfill_events import STRIPE_KEEPS, BackfillParts, backfill_events
-from helvetia.webhooks.errors import SignatureRefused
+from helvetia.webhooks.errors import SignatureRefused, TooManyBadSignatures
 from helvetia.webhooks.handle_event import HandleParts, dispatch_events, handle_events
 from helvetia.webhooks.model import Comparison, Difference, Receipt, WalkRound, WebhookConfig
 from helvetia.webhooks.receive_event import SignatureWatch, read_event, receive_event
@@ -26,6 +27,8 @@ ACCOUNTS_PER_PAGE = 200
 PAGES_MAX = 5000
 EVENTS_KEPT_FOR = STRIPE_KEEPS + timedelta(days=5)
 DELETED_PER_TURN = 10_000
+BAD_SIGNATURES_PER_ADDRESS = 20
+REFUSALS_WINDOW_S = 300.0
 
 
 class WebhookService:
@@ -46,6 +49,7 @@ class WebhookService:
         self._database = database
         self._clock = clock
         self._watch = SignatureWatch()
+        self._refusals = WindowCounter(clock, window_s=REFUSALS_WINDOW_S)
         self._backfill = BackfillParts(database=database, clock=clock, gateway=gateway, is_live=config.is_live)
         self._handle = HandleParts(
             database=database,
@@ -60,11 +64,13 @@ class WebhookService:
             database=database, clock=clock, gateway=gateway, subscriptions=subscriptions, billing=billing
         )
 
-    async def receive(self, body: bytes, signatures: Sequence[str]) -> Receipt:
+    async def receive(self, body: bytes, signatures: Sequence[str], *, address: str | None = None) -> Receipt:
         """Verify a request and keep its event; when this returns, the event is on disk.
 
+        Bad signatures are counted by the caller's address; what is well signed is taken whatever was counted.
+
         Raises:
-            SignatureRefused (and its kinds), EventMalformed, WrongMode, DatabaseUnavailable
+            SignatureRefused (and its kinds), TooManyBadSignatures, EventMalformed, WrongMode, DatabaseUnavailable
         """
         try:
             event = read_event(body, signatures, self._config, self._clock.wall())
@@ -73,9 +79,16 @@ class WebhookService:
             WEBHOOK_EVENTS.labels(error.code).inc()
             if isinstance(error, SignatureRefused):
                 self._watch.note_refusal(self._clock.wall())
+                self._count_refusal(address, error)
             raise
         WEBHOOK_EVENTS.labels(receipt).inc()
         return receipt
+
+    def _count_refusal(self, address: str | None, refusal: SignatureRefused) -> None:
+        """Raises TooManyBadSignatures once it is more than one address may send."""
+        wait_s = None if address is None else self._refusals.count(address, BAD_SIGNATURES_PER_ADDRESS)
+        if wait_s is not None:
+            raise TooManyBadSignatures(retry_after_s=wait_s) from refusal
 
     async def dispatch(self) -> int:
         """Ask for one job per customer with due events; says for how many."""

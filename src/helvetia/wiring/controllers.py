@@ -106,6 +106,7 @@ class WebProvider(Provider):
             redirect_origins=(settings.api_base,) if settings.is_sandbox and settings.api_base else STRIPE_PAGES,
             metrics_token=None if token is None else token.get_secret_value(),
             operator_token=None if operator is None else operator.get_secret_value(),
+            trusted_proxies=settings.proxy_networks,
         )
 
     @provide

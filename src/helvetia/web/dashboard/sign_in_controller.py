@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from helvetia.accounts.errors import TooManyAttempts, WrongCredentials
 from helvetia.accounts.secrets import new_session_secret
 from helvetia.accounts.service import AccountService
+from helvetia.web.client_address import client_address
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.errors import FormExpired
@@ -56,7 +57,7 @@ class SignInController:
             raise FormExpired
         fields = await read_form(request)
         email, password = fields.get("email", ""), fields.get("password", "")
-        address = request.client.host if request.client else "unknown"
+        address = client_address(request, self._config)
         try:
             session = await self._accounts.sign_in(email, password, address=address)
         except (WrongCredentials, TooManyAttempts) as error:
