@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from sandbox.harness import Sandbox, Shop, World
 from sandbox.test_pages_browser import SCHEMES, fill_card, open_checkout
+from sandbox.test_portal import open_portal
 from sandbox.test_portal_changes import Offer
 
 WIDTHS = (360, 1280)
@@ -58,7 +59,7 @@ async def test_code_and_country_change_what_checkout_asks_for(page: Page, world:
     await page.get_by_label("Promotion code").fill("half")
     await page.get_by_role("button", name="Apply").click()
     await expect(page.get_by_text("\N{MINUS SIGN}$14.50")).to_be_visible()
-    await page.get_by_label("Country (two letters)").fill("CH")
+    await page.get_by_label("Country code").fill("CH")
     await page.get_by_role("button", name="Count the tax").click()
     await expect(page.get_by_text("$1.17")).to_be_visible()
     await page.get_by_label("E-mail").fill("ada@example.com")
@@ -145,7 +146,7 @@ async def test_pages_fit_every_width_in_light_and_dark(
 ) -> None:
     offer = Offer(world, sandbox, proration_behavior="always_invoice")
     world.client.v1.customers.tax_ids.create(offer.customer, {"type": "eu_vat", "value": "DE123456789"})
-    portal = offer.portal()
+    portal, whole = offer.portal(), open_portal(world, sandbox, offer.customer)
     change = f"{portal.home}{offer.path}"
     addresses = {
         "checkout": taxed_checkout(world, shop),
@@ -154,7 +155,7 @@ async def test_pages_fit_every_width_in_light_and_dark(
         "portal": portal.home,
         "change": f"{change}/change",
         "confirm": f"{change}/confirm?quantity=3",
-        "details": f"{portal.home}/details",
+        "details": f"{whole.home}/details",
     }
     for width in WIDTHS:
         for scheme in SCHEMES:
