@@ -49,7 +49,7 @@ async def test_killed_at_random_the_collector_loses_and_doubles_no_second(
             collector = await _collector(database_url, engine.installation_id)
             try:
                 assert collector.stdout is not None
-                assert await asyncio.wait_for(collector.stdout.readline(), 30) == b"ready\n"
+                assert await asyncio.wait_for(collector.stdout.readline(), 120) == b"ready\n"
                 for number in range(3):
                     await metered.run(f"sleep {dice.uniform(0.1, 1.5):.2f}", replica=1 + 3 * kill + number)
                 await asyncio.sleep(dice.uniform(0, 1.5))

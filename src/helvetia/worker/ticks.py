@@ -44,7 +44,9 @@ async def _run_tick(tick: Tick, clock: Clock, stop: asyncio.Event) -> None:
         TICK_LATE_S.labels(tick.name).set(max(0.0, started_s - due_s))
         await _run_once(tick)
         TICK_TOOK_S.labels(tick.name).set(clock.monotonic() - started_s)
-        due_s = max(due_s + tick.every_s, clock.monotonic())
+        due_s += tick.every_s  # in the past when it overran: that is its lag, told at its next turn
+        if due_s <= started_s:
+            due_s = started_s + tick.every_s  # whole turns were missed: they are not made up for
         jitter_s = tick.every_s * JITTER_SHARE * random.random()  # noqa: S311 - spreads load, guards nothing
         await _sleep_until(due_s + jitter_s, clock, stop)
 
