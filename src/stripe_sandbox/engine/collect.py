@@ -15,7 +15,7 @@ from stripe_sandbox.engine.cards import CARDS, HARD_DECLINES
 from stripe_sandbox.engine.intents import intent_of, new_charge
 from stripe_sandbox.wire.errors import CardDeclined, StripeError
 
-_INTENT_ERROR = frozenset({"code", "decline_code", "message", "param", "type", "doc_url"})
+SHOWN_ERROR = frozenset({"code", "decline_code", "message", "param", "type", "doc_url"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def fail_intent(ctx: Context, intent: Doc, refusal: StripeError, method: Doc | N
     else:
         error = refusal.told()
         shown = ctx.shown(method) if method else None
-        intent["last_payment_error"] = {key: error[key] for key in error if key in _INTENT_ERROR} | (
+        intent["last_payment_error"] = {key: error[key] for key in error if key in SHOWN_ERROR} | (
             {"payment_method": shown} if shown else {}
         )
         intent["status"] = "requires_payment_method"

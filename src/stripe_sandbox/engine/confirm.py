@@ -12,7 +12,7 @@ from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc
 from stripe_sandbox.engine import setups
 from stripe_sandbox.engine.cards import CARDS
-from stripe_sandbox.engine.collect import Attempt, collect, fail_intent
+from stripe_sandbox.engine.collect import SHOWN_ERROR, Attempt, collect, fail_intent
 from stripe_sandbox.engine.intents import new_charge
 from stripe_sandbox.store import Page
 from stripe_sandbox.wire.errors import StripeError
@@ -67,15 +67,33 @@ def _charge(ctx: Context, intent: Doc, confirmation: Confirmation) -> StripeErro
     return None
 
 
-def confirm_setup(ctx: Context, intent: Doc, method: Doc) -> None:
-    """Set a payment method up for later; a card that asks for authentication waits for its holder."""
+def confirm_setup(ctx: Context, intent: Doc, method: Doc) -> StripeError | None:
+    """Set a payment method up for later; a card that asks for authentication waits for its holder.
+
+    Returns the refusal of a card that its bank declines, after recording it.
+    """
+    reason = CARDS[method["_card"]].on_attach
+    if reason is not None:
+        return _fail_setup(ctx, intent, method, reason.error())
     intent["payment_method"] = method["id"]
     if CARDS[method["_card"]].needs_authentication and not method.get("_set_up"):
         intent |= {"status": "requires_action", "next_action": {"type": "use_stripe_sdk", "use_stripe_sdk": {}}}
         ctx.write(intent)
         ctx.emit("setup_intent.requires_action", ctx.shown(intent))
-        return
+        return None
     complete_setup(ctx, intent, method)
+    return None
+
+
+def _fail_setup(ctx: Context, intent: Doc, method: Doc, refusal: StripeError) -> StripeError:
+    error = refusal.told() | {"payment_method": ctx.shown(method)}
+    intent |= {"status": "requires_payment_method", "next_action": None, "payment_method": None}
+    intent["last_setup_error"] = {
+        name: value for name, value in error.items() if name in SHOWN_ERROR | {"payment_method"}
+    }
+    ctx.write(intent)
+    ctx.emit("setup_intent.setup_failed", ctx.shown(intent))
+    return refusal
 
 
 def complete_setup(ctx: Context, intent: Doc, method: Doc) -> None:

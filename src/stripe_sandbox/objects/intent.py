@@ -186,8 +186,13 @@ def _confirm_setup_of(ctx: Context, intent: Doc, sent: Params) -> Doc:
     method = _method(ctx, sent, intent["customer"])
     if method is None and intent["payment_method"] is None:
         raise missing_param("payment_method")
-    confirm_setup(ctx, intent, method or ctx.get("payment_method", intent["payment_method"]))
-    return ctx.shown(ctx.get("setup_intent", intent["id"]))
+    refusal = confirm_setup(ctx, intent, method or ctx.get("payment_method", intent["payment_method"]))
+    shown = ctx.shown(ctx.get("setup_intent", intent["id"]))
+    if refusal is not None:
+        refusal.keeps_changes = True
+        refusal.extra["setup_intent"] = shown
+        raise refusal
+    return shown
 
 
 def _confirm_setup(call: Call) -> Doc:
