@@ -21,6 +21,11 @@ class RunningCommand:
             sys.executable, "-m", "helvetia", self._command, env=self._environment, start_new_session=True
         )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         """SIGKILL: no goodbye."""
         await self._end(signal.SIGKILL)
