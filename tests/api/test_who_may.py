@@ -66,6 +66,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("POST", f"{ONE}/stop", RUN_SERVICES, None, 404),
     ("POST", f"{ONE}/restart", RUN_SERVICES, None, 404),
     ("POST", f"{ONE}/scale", RUN_SERVICES, {"replicas": 1}, 404),
+    ("POST", f"{ONE}/transfer", RUN_SERVICES, {"organizationId": MISSING}, 404),
     ("POST", "/sign-out", None, None, 303),
 )
 OPEN = {

@@ -163,7 +163,7 @@ async def web_world(
         ),
         PlanController(clock, billing),
         PaymentController(payments, billing),
-        ServiceController(containers),
+        ServiceController(containers, accounts),
         ReadingsController(NodeService(database, clock)),
         StripeWebhookController(config, webhooks),
         EnforcementController(enforcement),

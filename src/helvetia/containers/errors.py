@@ -35,6 +35,12 @@ class ServiceNameTaken(Conflict):
     code = "service_name_taken"
 
 
+class SameOwner(Conflict):
+    """The service belongs to this account already."""
+
+    code = "same_owner"
+
+
 class InvalidService(Invalid):
     """This service definition is not valid."""
 

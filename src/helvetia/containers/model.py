@@ -14,6 +14,7 @@ from helvetia.kernel.identity import AccountId, ServiceId
 INSTALLATION_LABEL = "helvetia.installation"
 SERVICE_LABEL = "helvetia.service_id"
 ACCOUNT_LABEL = "helvetia.account_id"
+"""Who owned the service when the container was made; who owns it now says the service's row."""
 REVISION_LABEL = "helvetia.revision"
 REPLICA_LABEL = "helvetia.replica"
 OWN_MAC_PREFIX = "0a"

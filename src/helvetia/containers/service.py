@@ -10,8 +10,8 @@ from dataclasses import fields, replace
 
 from helvetia.accounts.store import lock_account
 from helvetia.audit.store import record
-from helvetia.containers import store
-from helvetia.containers.errors import ServiceHeld, ServiceNameTaken, ServiceNotFound
+from helvetia.containers import store, store_transfers
+from helvetia.containers.errors import SameOwner, ServiceHeld, ServiceNameTaken, ServiceNotFound
 from helvetia.containers.model import Admission, HoldCause, Service, ServiceChange, ServiceDefinition, Wish
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
@@ -101,6 +101,34 @@ class ContainerService:
             await store.mark_deleted(tx, service, self._clock.now())
             await self._audit(tx, service, actor, "service_deleted")
 
+    async def transfer_service(
+        self, account_id: AccountId, service_id: ServiceId, to_account_id: AccountId, *, actor: str
+    ) -> Service:
+        """Give it to another account; it runs on. What it used before this instant stays the former owner's.
+
+        Raises:
+            ServiceNotFound, SameOwner, AccountNotFound
+            ServiceHeld: what is held for its owner's debts does not go to another.
+            ServiceNameTaken, LimitReached: the other account has no place for it.
+        """
+        if to_account_id == account_id:
+            raise SameOwner
+        async with self._changing(to_account_id, account_id) as tx:
+            service = await self._find(tx, account_id, service_id)
+            if service.holds:
+                raise ServiceHeld(causes=sorted(service.holds))
+            await self._admission.admit(tx, to_account_id, service.definition, service.wish, former=None)
+            if await store_transfers.name_is_taken(tx, to_account_id, service.definition.name):
+                raise ServiceNameTaken
+            await store_transfers.lock_owners(tx)
+            at = await store_transfers.next_instant(tx, service_id, self._clock.now())
+            await store_transfers.move_service(tx, service, to_account_id, at)
+            moved = await self._find(tx, to_account_id, service_id)
+            accounts = {"fromAccountId": str(account_id), "toAccountId": str(to_account_id)}
+            for one in (service, moved):
+                await self._audit(tx, one, actor, "service_transferred", **accounts)
+            return moved
+
     async def place_hold(
         self, account_id: AccountId, service_id: ServiceId, cause: HoldCause, *, reason: str, placed_by: str
     ) -> Service:
@@ -122,11 +150,12 @@ class ContainerService:
             return await self._find(tx, account_id, service_id)
 
     @asynccontextmanager
-    async def _changing(self, account_id: AccountId) -> AsyncIterator[Transaction]:
-        """One transaction under the account's lock. What it refuses goes on record once it is undone."""
+    async def _changing(self, account_id: AccountId, *others: AccountId) -> AsyncIterator[Transaction]:
+        """One transaction under the lock of the account (and others'). What it refuses goes on its record once undone."""
         try:
             async with self._database.transaction() as tx:
-                await lock_account(tx, account_id)
+                for one in sorted({account_id, *others}):
+                    await lock_account(tx, one)
                 yield tx
         except (PaymentRequired, LimitReached) as refusal:
             await self._admission.note_refusal(self._database, account_id, refusal)

@@ -156,7 +156,7 @@ async def service_names(tx: Transaction, account_id: AccountId) -> Mapping[Servi
 
 async def services_to_drive(tx: Transaction) -> Sequence[Service]:
     """Every service that the reconciler looks after: all but those whose deletion is complete."""
-    return await _fetch(tx, "WHERE s.status <> 'deleted' ORDER BY s.service_id", {})
+    return await _fetch(tx, "WHERE s.status <> 'deleted' AND s.transferred_at IS NULL ORDER BY s.service_id", {})
 
 
 async def last_change_at(tx: Transaction) -> datetime | None:
@@ -198,7 +198,7 @@ async def save_status(
     """What the engine said; never touches wish, definition or holds."""
     await tx.execute(
         """UPDATE services SET status = %s, status_code = %s, status_message = %s, status_at = %s
-           WHERE account_id = %s AND service_id = %s""",
+           WHERE account_id = %s AND service_id = %s AND transferred_at IS NULL""",
         (status.value, code, message, at, service.account_id, service.service_id),
     )
 

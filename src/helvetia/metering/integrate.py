@@ -7,7 +7,7 @@ is counted than was seen: an instant without evidence counts nothing and is told
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.model import Life, Piece, Reading, SizeReading
@@ -56,27 +56,31 @@ class RunReadings:
     """Readings of one run: all within the edges, and before them the last one that measured memory.
 
     `counted_bytes`: the bytes that earlier windows hold already, which is the highest counter seen there.
+    `neighbours`: the last reading of memory that a former owner holds, and the first that the next one does.
     """
 
     readings: Sequence[Reading]
     counted_bytes: int
     interval_ns: int
+    neighbours: Sequence[Reading] = ()
 
 
 def integrate_run(life: Life, edges: Sequence[int], seen: RunReadings) -> Usage:
     """Compute, memory and bandwidth of a run in each window that it touches."""
     within = _believable(life, seen.readings)
-    measured = [reading for reading in within if reading.memory_bytes is not None]
+    own = [reading for reading in within if reading.memory_bytes is not None]
+    measured = sorted([*own, *seen.neighbours], key=lambda one: one.sampled_ns)
     steps, anomalies = byte_steps(life, within, seen.counted_bytes)
     pieces: list[Piece] = []
     for metric, quantities, readings in (
         (UsageMetric.COMPUTE_HOURS, spread(_lived(life, [_whole(life)]), edges), within),
-        (UsageMetric.MEMORY_GB_HOURS, spread(_lived(life, memory_holds(life, measured)), edges), measured),
+        (UsageMetric.MEMORY_GB_HOURS, spread(_lived(life, memory_holds(life, measured)), edges), own),
         (UsageMetric.BANDWIDTH_GB, spread_steps(life, steps, edges), within),
     ):
         bound = _bound(metric, seen.interval_ns, life)
         pieces += _pieces(metric, life, edges, quantities, [reading.sampled_ns for reading in readings], bound)
-    return Usage(pieces=pieces, gaps=memory_gaps(life, measured, seen.interval_ns), anomalies=anomalies)
+    gaps = memory_gaps(life, measured, seen.interval_ns)
+    return Usage(pieces=pieces, gaps=_owned(life, gaps), anomalies=anomalies)
 
 
 def integrate_holder(life: Life, edges: Sequence[int], readings: Iterable[SizeReading]) -> Usage:
@@ -186,6 +190,14 @@ def _believable(life: Life, readings: Iterable[Reading]) -> list[Reading]:
     """Each instant once, in order; a reading outside the run's life belongs to another start of its container."""
     once = {r.sampled_ns: r for r in readings if life.starts_ns <= r.sampled_ns <= life.known_until_ns}
     return [once[sampled_ns] for sampled_ns in sorted(once)]
+
+
+def _owned(life: Life, gaps: Iterable[Stretch]) -> list[Stretch]:
+    """The parts of gaps in the time of this owner."""
+    bounds = [(max(gap.starts_ns, life.owned_from_ns), min(gap.ends_ns, life.known_until_ns), gap) for gap in gaps]
+    return [
+        replace(gap, starts_ns=starts_ns, ends_ns=ends_ns) for starts_ns, ends_ns, gap in bounds if starts_ns < ends_ns
+    ]
 
 
 def _whole(life: Life) -> Hold:

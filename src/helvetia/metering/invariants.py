@@ -84,7 +84,8 @@ INVARIANTS: Mapping[str, str] = {
             SELECT account_id, service_id, incarnation, sum(quantity) AS quantity FROM usage_records
             WHERE metric = 'BANDWIDTH_GB' GROUP BY account_id, service_id, incarnation
         ) AS u USING (account_id, service_id, incarnation)
-        WHERE r.closed_at IS NOT NULL AND coalesce(u.quantity, 0) <> coalesce(c.counter, 0)
+        WHERE r.closed_at IS NOT NULL
+          AND coalesce(u.quantity, 0) <> greatest(coalesce(c.counter, 0) - r.base_bytes, 0)
           AND r.started_ns >= (SELECT readings_from_ns FROM metering_horizon)
     """,
     "no piece of a whole run crosses a boundary": f"""
@@ -111,6 +112,12 @@ INVARIANTS: Mapping[str, str] = {
     """,
     "one run has one owner": """
         SELECT incarnation, count(*) FROM container_runs GROUP BY incarnation HAVING count(*) > 1
+    """,
+    "the parts of a run with several owners do not overlap": """
+        SELECT next.account_id, next.incarnation, p.account_id AS former_id FROM container_runs next
+        JOIN container_runs p ON p.container_id = next.container_id AND p.started_ns < next.started_ns
+            AND coalesce(p.run_started_ns, p.started_ns) = next.run_started_ns
+        WHERE coalesce(p.finished_ns, p.seen_ns) > next.started_ns
     """,
     "usage by day is the sum of its records": _ROLLED.format(unit="day"),
     "usage by month is the sum of its records": _ROLLED.format(unit="month"),

@@ -118,6 +118,9 @@ class Run:
     `seen_ns`: the last instant the engine said that it ran, never past its finish. `vanished`: the finish is only the
     last instant seen, because the engine no longer tells. `final_until_ns`: its pieces are counted for good up to here.
     `counts_external`: whether its bandwidth is what left the host's networks; its first reading decides that for all.
+    A run of a service that changed its owner is a run for each: `started_ns` is then where this owner's part begins,
+    `run_started_ns` where the run did, `owned_until_ns` where the next owner's begins, and `base_bytes` the highest
+    counter before this part.
     """
 
     account_id: AccountId
@@ -135,6 +138,9 @@ class Run:
     final_until_ns: int | None = None
     closed_at: datetime | None = None
     counts_external: bool | None = None
+    run_started_ns: int | None = None
+    owned_until_ns: int | None = None
+    base_bytes: int = 0
 
     def merge(self, sighting: "Run") -> "Run":
         """This run after one more look at it, in whatever order the looks arrive.
@@ -208,6 +214,8 @@ class Life:
 
     `readings_from_ns`: readings before it were dropped; what was counted of them stands. `skipped`: stretches that the
     host's clock jumped over, in order: nobody lived them, and nothing counts there.
+    `owned_from_ns`: what was lived before it is a former owner's, whose last reading may still stand; `base_bytes` is
+    what was sent by then.
     """
 
     service_id: ServiceId
@@ -219,6 +227,9 @@ class Life:
     counts_external: bool = False
     readings_from_ns: int = 0
     skipped: Sequence[tuple[int, int]] = ()
+    owned_from_ns: int = 0
+    base_bytes: int = 0
+    is_handed_over: bool = False
 
     @property
     def known_until_ns(self) -> int:
@@ -228,7 +239,8 @@ class Life:
     @property
     def counts_from_ns(self) -> int:
         """Where the next count begins: a window's edge."""
-        return floor_hour_ns(self.starts_ns) if self.final_until_ns is None else self.final_until_ns
+        edge_ns = floor_hour_ns(self.starts_ns) if self.final_until_ns is None else self.final_until_ns
+        return max(edge_ns, self.owned_from_ns)
 
     @property
     def reads_after_ns(self) -> int:

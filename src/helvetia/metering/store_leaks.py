@@ -30,6 +30,7 @@ LEFT JOIN LATERAL (
     ORDER BY g.sampled_ns DESC LIMIT 1
 ) AS g ON true
 WHERE r.finished_ns IS NULL AND r.seen_ns >= %(seen_ns)s
+  AND s.transferred_at IS NULL
   AND (h.placed_at < %(patience)s OR (s.wish = 'stopped' OR s.deleted_at IS NOT NULL) AND s.updated_at < %(patience)s)
 ORDER BY r.seen_ns DESC LIMIT %(limit)s
 """

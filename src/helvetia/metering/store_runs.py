@@ -10,23 +10,26 @@ from operator import attrgetter
 from psycopg.rows import class_row
 
 from helvetia.containers.model import ContainerCounters
+from helvetia.containers.store_transfers import share_owners
 from helvetia.database.array_literal import plain_array, text_array
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.metering.model import Finding, Run
 
 _RUN = """account_id, service_id, incarnation, container_id, node, started_ns, finished_ns, seen_ns, restart_count,
-exit_code, oom_killed, vanished, final_until_ns, closed_at, counts_external"""
+exit_code, oom_killed, vanished, final_until_ns, closed_at, counts_external, run_started_ns, owned_until_ns,
+base_bytes"""
 
 _SAVE_RUNS = f"""
 INSERT INTO container_runs ({_RUN})
 SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
     %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::boolean[], %s::bigint[], %s::timestamptz[],
-    %s::boolean[])
+    %s::boolean[], %s::bigint[], %s::bigint[], %s::bigint[])
 ON CONFLICT (account_id, service_id, incarnation) DO UPDATE SET finished_ns = EXCLUDED.finished_ns,
     seen_ns = EXCLUDED.seen_ns, restart_count = EXCLUDED.restart_count, exit_code = EXCLUDED.exit_code,
     oom_killed = EXCLUDED.oom_killed, vanished = EXCLUDED.vanished, final_until_ns = EXCLUDED.final_until_ns,
-    closed_at = EXCLUDED.closed_at, counts_external = EXCLUDED.counts_external
+    closed_at = EXCLUDED.closed_at, counts_external = EXCLUDED.counts_external,
+    run_started_ns = EXCLUDED.run_started_ns, owned_until_ns = EXCLUDED.owned_until_ns
 """
 
 # Each run is sent once, however many readings of it there are.
@@ -78,9 +81,14 @@ async def lock_node(tx: Transaction, node: str) -> None:
 
 
 async def owners(tx: Transaction, service_ids: Collection[ServiceId]) -> Mapping[ServiceId, AccountId]:
-    """Whose the services are, by our own table, deleted ones included; labels are not asked."""
+    """Whose the services are now, by our own table, deleted ones included; labels are not asked.
+
+    No service changes its owner until the transaction ends.
+    """
+    await share_owners(tx)
     cursor = await tx.execute(
-        "SELECT service_id, account_id FROM services WHERE service_id = ANY(%s)", (list(service_ids),)
+        "SELECT service_id, account_id FROM services WHERE service_id = ANY(%s) AND transferred_at IS NULL",
+        (list(service_ids),),
     )
     return {ServiceId(service_id): AccountId(account_id) for service_id, account_id in await cursor.fetchall()}
 
@@ -139,11 +147,12 @@ async def lock_open_runs(tx: Transaction, account_id: AccountId) -> list[Run]:
 async def closed_incarnations(
     tx: Transaction, incarnations: Collection[str], container_ids: Collection[str]
 ) -> set[str]:
-    """Those of these runs whose record is complete: finished, and every piece written up to the finish."""
+    """Those of these runs whose record is complete: finished, and every piece of every owner written up to there."""
     cursor = await tx.execute(
-        """SELECT incarnation FROM container_runs
-           WHERE container_id = ANY(%s) AND incarnation = ANY(%s) AND closed_at IS NOT NULL AND finished_ns IS NOT NULL
-             AND NOT vanished""",
+        """SELECT container_id || ':' || coalesce(run_started_ns, started_ns) AS whole FROM container_runs
+           WHERE container_id = ANY(%s) GROUP BY 1
+           HAVING container_id || ':' || coalesce(run_started_ns, started_ns) = ANY(%s)
+             AND bool_and(closed_at IS NOT NULL AND finished_ns IS NOT NULL AND NOT vanished)""",
         (list(container_ids), list(incarnations)),
     )
     return {incarnation for (incarnation,) in await cursor.fetchall()}
@@ -172,8 +181,12 @@ async def insert_readings(
     *,
     interval_ms: int,
     recorded_at: datetime,
+    siblings: Mapping[str, Sequence[Run]] | None = None,
 ) -> list[Run]:
-    """Store readings once each, every run named once; returns the runs of which something must be counted anew."""
+    """Store readings once each, every run named once; returns the runs of which something must be counted anew.
+
+    `siblings`: for a run of several owners, the parts of the others: a reading of one may change what another used.
+    """
     runs = {run.incarnation: (run, own) for run, own in sorted(readings, key=lambda one: one[0].incarnation)}
     if not runs:
         return []
@@ -191,9 +204,10 @@ async def insert_readings(
     late = []
     for incarnation, first_ns in await cursor.fetchall():
         run, _ = runs[incarnation]
-        changed_ns = _changes_from(run, first_ns, interval_ms * 1_000_000)
-        if changed_ns is not None:
-            late.append(run.reopened(changed_ns))
+        for part in (run, *(siblings or {}).get(incarnation, ())):
+            changed_ns = _changes_from(part, first_ns, interval_ms * 1_000_000)
+            if changed_ns is not None:
+                late.append(part.reopened(changed_ns))
     return late
 
 
@@ -201,8 +215,9 @@ def _changes_from(run: Run, sampled_ns: int, interval_ns: int) -> int | None:
     """From where the first of the new readings changes what was counted: its own window, or back to a near start."""
     if run.final_until_ns is None:
         return None
-    if sampled_ns - run.started_ns <= interval_ns and run.started_ns < run.final_until_ns:
-        return run.started_ns
+    started_ns = run.started_ns if run.run_started_ns is None else run.run_started_ns
+    if sampled_ns - started_ns <= interval_ns and started_ns < run.final_until_ns:
+        return started_ns
     return sampled_ns - 1 if sampled_ns <= run.final_until_ns else None
 
 

@@ -12,7 +12,7 @@ from helvetia.metering.model import Life
 Skipped = Mapping[str, Sequence[tuple[int, int]]]
 """For each node, the stretches that its clock jumped over."""
 
-_LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node"
+_LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node, of_holder"
 
 # A holder that had gone and is there again was away in between: a size of 0 just after it went ends the former hold.
 # One that was only presumed gone, with its node, was there all along: its last size is held on to the next.
@@ -42,7 +42,8 @@ FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(holders)s::text[], %(k
 ON CONFLICT (account_id, service_id, holder) DO UPDATE SET
     seen_ns = greatest(h.seen_ns, EXCLUDED.seen_ns),
     final_until_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns
-        THEN least(h.final_until_ns, h.gone_ns - mod(h.gone_ns, {NS_PER_HOUR})) ELSE h.final_until_ns END,
+            AND h.final_until_ns > h.gone_ns - mod(h.gone_ns, {NS_PER_HOUR})
+        THEN h.gone_ns - mod(h.gone_ns, {NS_PER_HOUR}) ELSE h.final_until_ns END,
     closed_at = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.closed_at END,
     presumed_gone = h.presumed_gone AND h.gone_ns >= EXCLUDED.seen_ns,
     gone_ns = CASE WHEN h.gone_ns < EXCLUDED.seen_ns THEN NULL ELSE h.gone_ns END
@@ -116,13 +117,14 @@ async def save_sizes(
         await tx.execute(statement, values)
 
 
-async def mark_layer_gone(tx: Transaction, container_id: str, *, gone_ns: int) -> None:
-    """The layer of a container that we removed ourselves, at an instant just before."""
-    await tx.execute(
+async def mark_layer_gone(tx: Transaction, container_id: str, *, gone_ns: int) -> Sequence[ServiceId]:
+    """The layer of a container that we removed ourselves, at an instant just before. The services it was of."""
+    cursor = await tx.execute(
         """UPDATE storage_holders SET gone_ns = greatest(seen_ns, %s)
-           WHERE holder = %s AND kind = 'layer' AND gone_ns IS NULL""",
+           WHERE coalesce(of_holder, holder) = %s AND kind = 'layer' AND gone_ns IS NULL RETURNING service_id""",
         (gone_ns, container_id),
     )
+    return [ServiceId(service_id) for (service_id,) in await cursor.fetchall()]
 
 
 async def lock_open_holders(
@@ -144,8 +146,9 @@ async def lock_open_holders(
             final_until_ns=final_until_ns,
             readings_from_ns=readings_from_ns,
             skipped=skipped.get(node, ()),
+            owned_from_ns=0 if of_holder is None else first_ns,
         )
-        for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node in await cursor.fetchall()
+        for service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node, of_holder in await cursor.fetchall()
     ]
 
 

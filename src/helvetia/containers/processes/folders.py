@@ -1,6 +1,6 @@
 """Where a process host keeps layers (`layers/<container>`) and volumes (`volumes/<account>/<service>/<name>`).
 
-The owner of a volume stands in its path, so it is known after the last container that mounted it is gone.
+The first owner of a volume stands in its path, and its service, which is known so after the last container is gone.
 """
 
 import os
@@ -48,12 +48,17 @@ class Folders:
     def make_volumes(self, spec: ContainerSpec) -> Sequence[VolumeFolder]:
         made: list[VolumeFolder] = []
         for volume in spec.volumes:
-            path = self._volumes / str(spec.account_id) / str(spec.service_id) / volume.name
+            path = self._of_service(spec) / volume.name
             path.mkdir(parents=True, exist_ok=True)
             made.append(
                 VolumeFolder(account_id=spec.account_id, service_id=spec.service_id, name=volume.name, path=path)
             )
         return made
+
+    def _of_service(self, spec: ContainerSpec) -> Path:
+        """Where its volumes lie already, below an account that may be a former owner's, or will lie."""
+        made = next(self._volumes.glob(f"*/{spec.service_id}"), None)
+        return made or self._volumes / str(spec.account_id) / str(spec.service_id)
 
     def volumes(self) -> Iterator[VolumeFolder]:
         for path in sorted(self._volumes.glob("*/*/*")):

@@ -5,16 +5,18 @@ with DatabaseUnavailable, changing nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
 import structlog
 
 from helvetia.containers.model import ContainerCounters, ContainerRecord, StorageSize
+from helvetia.containers.store_transfers import transfers_of
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
-from helvetia.metering import store_runs, store_storage
+from helvetia.metering import store_parts, store_runs, store_storage
+from helvetia.metering.lifecycle.split_runs import RunBook, route
 from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
 from helvetia.metering.windows import store_steps
@@ -44,7 +46,8 @@ class LookRecorder:
             await store_runs.lock_node(tx, node)
             owners = await store_runs.owners(tx, {record.service_id for record in records})
             known = await store_runs.lock_runs_of_containers(tx, container_ids)
-            trace = trace_runs(records, known, owners, node, looked_ns)
+            book = RunBook.of(known, await transfers_of(tx, {*owners, *(run.service_id for run in known)}))
+            trace = trace_runs(records, book.wholes, owners, node, looked_ns)
             findings = list(trace.findings)
             changed = {run.incarnation: run for run in trace.changed}
             for run in trace.runs.values():
@@ -53,8 +56,8 @@ class LookRecorder:
                     detail = "its container was removed unseen; counted until it was last seen"
                     findings.append(unseen_finish(run, looked_ns, detail))
             present = {record.container_id: trace.runs.get(record.incarnation or "") for record in records}
-            await self._save(tx, changed, _pair(counters, present))
-            await store_runs.drop_lost_gaps(tx, _revived(known, changed))
+            saved = await self._save(tx, book, changed, _pair(counters, present))
+            await store_runs.drop_lost_gaps(tx, _revived(known, saved))
             await store_runs.save_findings(tx, findings, recorded_at=self._clock.now())
         for finding in findings:
             if finding.account_id == NOBODY:
@@ -67,9 +70,13 @@ class LookRecorder:
         async with self._database.transaction() as tx:
             owners = await store_runs.owners(tx, {size.service_id for size in sizes})
             owned = [(owners[size.service_id], size) for size in sizes if size.service_id in owners]
+            transfers = await transfers_of(tx, owners)
+            if transfers:
+                owned = await store_parts.route_sizes(tx, owned, transfers)
             await store_storage.save_sizes(
                 tx, node, owned, looked_ns=looked_ns, recorded_at=self._clock.now(), is_whole=is_whole
             )
+            await store_parts.split_holders(tx, transfers)
             strays = [size for size in sizes if size.service_id not in owners]
             await store_runs.save_findings(tx, [_stray(size) for size in strays], recorded_at=self._clock.now())
         for size in strays:
@@ -99,8 +106,9 @@ class LookRecorder:
         return {run.container_id for run in runs}
 
     async def _save(
-        self, tx: Transaction, changed: dict[str, Run], readings: Sequence[tuple[Run, ContainerCounters]]
-    ) -> None:
+        self, tx: Transaction, book: RunBook, changed: dict[str, Run], readings: Sequence[tuple[Run, ContainerCounters]]
+    ) -> dict[str, Run]:
+        """Write runs and readings, each under the owner of its time; the rows as they were written."""
         current = []
         for run, own in _by_run(readings):
             newest = changed.get(run.incarnation, run)
@@ -108,11 +116,24 @@ class LookRecorder:
             if grown is not newest:
                 changed[run.incarnation] = grown
             current.append((grown, own))
+        split = {run.incarnation: book.split(run) for run in (*changed.values(), *(run for run, _ in current))}
+        saved = {part.incarnation: part for name in changed for part in split[name]}
+        routed = [part for run, own in current for part in route(split[run.incarnation], own)]
         late = await store_runs.insert_readings(
-            tx, current, interval_ms=self._interval_ms, recorded_at=self._clock.now()
+            tx,
+            routed,
+            interval_ms=self._interval_ms,
+            recorded_at=self._clock.now(),
+            siblings=_siblings(split.values()),
         )
-        changed.update((run.incarnation, run) for run in late)
-        await store_runs.save_runs(tx, changed.values())
+        for run in late:
+            saved[run.incarnation] = _earlier(saved.get(run.incarnation, run), run)
+        await store_runs.save_runs(tx, saved.values())
+        touched = {part.incarnation for part, _ in routed}
+        for parts in split.values():
+            if any(one.incarnation in touched for one in parts[:-1]) or any(book.is_new(one) for one in parts[1:]):
+                await store_parts.settle_parts(tx, parts)
+        return saved
 
 
 def _pair(counters: Sequence[ContainerCounters], present: dict[str, Run | None]) -> list[tuple[Run, ContainerCounters]]:
@@ -124,6 +145,22 @@ def _pair(counters: Sequence[ContainerCounters], present: dict[str, Run | None])
 def _revived(known: Sequence[Run], changed: dict[str, Run]) -> list[Run]:
     """Runs that were given up and have been seen again."""
     return [run for run in known if run.vanished and not changed.get(run.incarnation, run).vanished]
+
+
+def _siblings(split: Iterable[Sequence[Run]]) -> dict[str, list[Run]]:
+    """For each part of a run of several owners, the other parts."""
+    return {
+        part.incarnation: [one for one in parts if one is not part]
+        for parts in split
+        if len(parts) > 1
+        for part in parts
+    }
+
+
+def _earlier(one: Run, other: Run) -> Run:
+    """Of two views of a run the one that is counted anew from further back."""
+    firsts = [-1 if run.final_until_ns is None else run.final_until_ns for run in (one, other)]
+    return one if one.closed_at is None and firsts[0] < firsts[1] else other
 
 
 def _by_run(readings: Sequence[tuple[Run, ContainerCounters]]) -> list[tuple[Run, list[ContainerCounters]]]:

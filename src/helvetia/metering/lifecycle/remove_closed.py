@@ -12,9 +12,10 @@ import structlog
 
 from helvetia.containers.errors import ContainerRefused, HostUnavailable
 from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerState
+from helvetia.containers.store_transfers import share_owners, transfers_of
 from helvetia.database.pool import Database, assert_no_transaction
 from helvetia.kernel.clock import Clock, to_ns
-from helvetia.metering import store_runs, store_storage
+from helvetia.metering import store_parts, store_runs, store_storage
 from helvetia.metering.model import MeteringConfig
 
 _log = structlog.get_logger()
@@ -61,4 +62,6 @@ async def _remove(
     except TimeoutError as error:
         raise HostUnavailable from error
     async with database.transaction() as tx:
-        await store_storage.mark_layer_gone(tx, container_id, gone_ns=gone_ns)
+        await share_owners(tx)
+        services = await store_storage.mark_layer_gone(tx, container_id, gone_ns=gone_ns)
+        await store_parts.split_holders(tx, await transfers_of(tx, services))

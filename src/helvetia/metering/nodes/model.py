@@ -91,9 +91,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the ledger knows of things that a batch names: services, and the nodes of containers and holders."""
+    """What the ledger knows of things that a batch names: services with all owners they ever had, and nodes."""
 
-    services: dict[ServiceId, tuple[AccountId, int]]
+    services: dict[ServiceId, tuple[frozenset[AccountId], int]]
     nodes: dict[str, str]
 
 
@@ -111,7 +111,7 @@ def refusal(item: NodeItem | None, batch: NodeBatch, node: str, known: Known, no
 def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -> str | None:
     """A container of no service is recorded as the operator's finding; one that names another's account is refused."""
     owner = known.services.get(service_id)
-    return "foreign_account" if owner is not None and owner[0] != account_id else None
+    return "foreign_account" if owner is not None and account_id not in owner[0] else None
 
 
 def _refused_record(record: ContainerRecord, batch: NodeBatch, node: str, known: Known, now_ns: int) -> str | None:

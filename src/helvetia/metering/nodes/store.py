@@ -46,9 +46,13 @@ async def note_seen(tx: Transaction, node: str, at: datetime, *, clock_ahead_ms:
 async def known(tx: Transaction, service_ids: Collection[ServiceId], holders: Collection[str]) -> Known:
     """Whose the services are and since when, and at which node containers and holders were seen before."""
     services = await tx.execute(
-        "SELECT service_id, account_id, created_at FROM services WHERE service_id = ANY(%s)", (list(service_ids),)
+        """SELECT service_id, array_agg(account_id), min(created_at) FROM services WHERE service_id = ANY(%s)
+           GROUP BY service_id""",
+        (list(service_ids),),
     )
-    found = {ServiceId(one): (AccountId(owner), to_ns(at)) for one, owner, at in await services.fetchall()}
+    found = {
+        ServiceId(one): (frozenset(map(AccountId, owners)), to_ns(at)) for one, owners, at in await services.fetchall()
+    }
     nodes = await tx.execute(
         """SELECT container_id, node FROM container_runs WHERE container_id = ANY(%(holders)s)
            UNION SELECT holder, node FROM storage_holders WHERE holder = ANY(%(holders)s)""",

@@ -16,7 +16,7 @@ from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import to_ns
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
-from helvetia.metering import store, store_pieces, store_runs, store_storage
+from helvetia.metering import store, store_parts, store_pieces, store_runs, store_storage
 from helvetia.metering.integrate import RunReadings, Stretch, Usage, integrate_holder, integrate_run
 from helvetia.metering.model import (
     Finding,
@@ -64,6 +64,11 @@ class Windowed:
     @property
     def key(self) -> LifeKey:
         return self.life.service_id, self.life.incarnation
+
+    @property
+    def is_part(self) -> bool:
+        """Whether another owner holds readings that matter here: only around a transfer."""
+        return self.life.is_handed_over or self.edges[0] <= self.life.owned_from_ns + NS_PER_HOUR
 
     @property
     def recounted_from_ns(self) -> int:
@@ -138,14 +143,16 @@ async def _use_runs(tx: Transaction, counting: Counting, counted: Sequence[Windo
     readings = await store_pieces.readings_in(tx, counting.account_id, _reads(counted), _continued(counted))
     windows = {one.key: (floor_hour_ns(one.life.starts_ns), one.recounted_from_ns) for one in counted}
     before = await store_pieces.counted_bytes(tx, counting.account_id, windows)
+    neighbours = await store_parts.neighbours(tx, counting.account_id, [one.key for one in counted if one.is_part])
     return {
         one.key: integrate_run(
             one.life,
             one.edges,
             RunReadings(
                 readings=readings.get(one.key, ()),
-                counted_bytes=before.get(one.key, 0),
+                counted_bytes=one.life.base_bytes + before.get(one.key, 0),
                 interval_ns=counting.interval_ns,
+                neighbours=neighbours.get(one.key, ()),
             ),
         )
         for one in counted
@@ -154,7 +161,13 @@ async def _use_runs(tx: Transaction, counting: Counting, counted: Sequence[Windo
 
 async def _use_holders(tx: Transaction, counting: Counting, counted: Sequence[Windowed]) -> Mapping[LifeKey, Usage]:
     sizes = await store_pieces.sizes_in(tx, counting.account_id, _reads(counted), _continued(counted))
-    return {one.key: integrate_holder(one.life, one.edges, sizes.get(one.key, ())) for one in counted}
+    former = await store_parts.former_sizes(
+        tx, counting.account_id, [one.key for one in counted if one.life.owned_from_ns]
+    )
+    return {
+        one.key: integrate_holder(one.life, one.edges, [*former.get(one.key, ()), *sizes.get(one.key, ())])
+        for one in counted
+    }
 
 
 def _reads(counted: Sequence[Windowed]) -> Ranges:
@@ -208,11 +221,14 @@ def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[tuple[int, int]]
     return Life(
         service_id=run.service_id,
         incarnation=run.incarnation,
-        starts_ns=run.started_ns,
+        starts_ns=run.started_ns if run.run_started_ns is None else run.run_started_ns,
         ends_ns=run.finished_ns,
         seen_ns=run.seen_ns,
         final_until_ns=run.final_until_ns,
         counts_external=bool(run.counts_external),
         readings_from_ns=readings_from_ns,
         skipped=skipped,
+        owned_from_ns=0 if run.run_started_ns is None else run.started_ns,
+        base_bytes=run.base_bytes,
+        is_handed_over=run.owned_until_ns is not None,
     )

@@ -1,4 +1,4 @@
-"""Services: create, read, deploy, start, stop, restart, scale, delete.
+"""Services: create, read, deploy, start, stop, restart, scale, transfer, delete.
 
 Every change is accepted (202) as a wish; what the engine makes of it appears as the service's status.
 """
@@ -11,8 +11,10 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from helvetia.accounts.model import Permission
+from helvetia.accounts.service import AccountService
 from helvetia.containers.model import Service
 from helvetia.containers.service import ContainerService
+from helvetia.kernel.errors import Forbidden
 from helvetia.kernel.identity import ServiceId
 from helvetia.web.api.schemas.services import (
     ScaleRequest,
@@ -20,6 +22,7 @@ from helvetia.web.api.schemas.services import (
     ServiceChangeRequest,
     ServiceListAnswer,
     ServiceRequest,
+    TransferRequest,
     to_wire_service,
 )
 from helvetia.web.middleware.authenticate import Caller, ServiceReader, ServiceRunner
@@ -35,8 +38,9 @@ _SERVICE = f"{_SERVICES}/{{service_id}}"
 class ServiceController:
     """The services of the selected account."""
 
-    def __init__(self, containers: ContainerService) -> None:
+    def __init__(self, containers: ContainerService, accounts: AccountService) -> None:
         self._containers = containers
+        self._accounts = accounts
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: Callable[..., Awaitable[object]], method: str, status: int = 202) -> None:
@@ -51,6 +55,7 @@ class ServiceController:
         add(f"{_SERVICE}/stop", self.stop_service, "POST")
         add(f"{_SERVICE}/restart", self.restart_service, "POST")
         add(f"{_SERVICE}/scale", self.scale_service, "POST")
+        add(f"{_SERVICE}/transfer", self.transfer_service, "POST")
 
     async def create_service(self, caller: ServiceRunner, _may: MayStart, service: ServiceRequest) -> ServiceAnswer:
         """Admit a new service and wish it to run."""
@@ -113,6 +118,19 @@ class ServiceController:
             caller.account_id, ServiceId(service_id), scale.replicas, actor=caller.actor
         )
         return _answer(caller, service)
+
+    async def transfer_service(
+        self, caller: ServiceRunner, service_id: ServiceIdPath, transfer: TransferRequest
+    ) -> ServiceAnswer:
+        """Give it to another account in which the caller may run services; it runs on, and is billed there from now."""
+        service = await self._containers.get_service(caller.account_id, ServiceId(service_id))
+        membership = await self._accounts.membership(transfer.account_id, caller.user.account_id)
+        if not membership.allows(Permission.RUN_SERVICES):
+            raise Forbidden(needs=Permission.RUN_SERVICES, role=membership.role)
+        moved = await self._containers.transfer_service(
+            caller.account_id, service.service_id, transfer.account_id, actor=caller.actor
+        )
+        return _answer(caller, moved)
 
 
 def _answer(caller: Caller, service: Service) -> ServiceAnswer:

@@ -3,10 +3,12 @@
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from helvetia.containers.model import Service, ServiceChange, ServiceDefinition, Volume
+from helvetia.kernel.identity import AccountId
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant, WireRequest
 
 COMMAND_ITEMS_MAX = 64
@@ -79,6 +81,7 @@ CpuCores = Annotated[
     BeforeValidator(_to_cores, json_schema_input_type=str | float),
     Field(description="Cores as a decimal string or a number, 0.01 to 256, at most 3 places."),
 ]
+AccountIdText = Annotated[UUID, Field(strict=False)]
 Replicas = Annotated[int, Field(ge=0, le=REPLICAS_MAX)]
 
 
@@ -153,6 +156,23 @@ class ServiceChangeRequest(WireRequest):
 
 class ScaleRequest(WireRequest):
     replicas: Replicas
+
+
+class TransferRequest(WireRequest):
+    """The new owner: an organization, or the caller's own account by their user id."""
+
+    organization_id: AccountIdText | None = None
+    user_id: AccountIdText | None = None
+
+    @model_validator(mode="after")
+    def _check_names_one(self) -> Self:
+        if (self.organization_id is None) == (self.user_id is None):
+            raise ValueError("name either organizationId or userId")
+        return self
+
+    @property
+    def account_id(self) -> AccountId:
+        return AccountId(self.organization_id or self.user_id or UUID(int=0))
 
 
 class VolumeAnswer(WireAnswer):
