@@ -315,17 +315,17 @@ async def test_transfers_beside_looks_and_counting_keep_every_unit(house: Metere
     owners = [house.account_id, other]
     await house.start()
     for number in range(RACES):
-        house.clock.advance(timedelta(seconds=61))
+        house.clock.advance(timedelta(seconds=60))
         former, to = owners[number % 2], owners[(number + 1) % 2]
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(transfer(house, house.service_id, former, to))
             for work in (house.metering.sample, house.metering.sample_storage, house.metering.sweep):
                 group.create_task(_told(work))
             group.create_task(_told(house.metering.roll_up))
-    house.clock.advance(timedelta(seconds=59))
+    house.clock.advance(timedelta(seconds=60))
     await house.tick()
     found = [await quantities(house, account_id) for account_id in owners]
-    lived_s = RACES * 61 + 59
+    lived_s = (RACES + 1) * 60
     assert sum(one[UsageMetric.COMPUTE_HOURS] for one in found) == lived_s * NS_PER_S
     assert sum(one[UsageMetric.MEMORY_GB_HOURS] for one in found) == 1000 * lived_s * NS_PER_S
     assert sum(one[UsageMetric.BANDWIDTH_GB] for one in found) == 7 * lived_s

@@ -151,7 +151,7 @@ class ContainerService:
 
     @asynccontextmanager
     async def _changing(self, account_id: AccountId, *others: AccountId) -> AsyncIterator[Transaction]:
-        """One transaction under the lock of the account (and others'). What it refuses goes on its record once undone."""
+        """One transaction under the account's lock, and others'. What it refuses goes on record once it is undone."""
         try:
             async with self._database.transaction() as tx:
                 for one in sorted({account_id, *others}):

@@ -15,11 +15,11 @@ from helvetia.containers.model import ContainerCounters, ContainerRecord, Storag
 from helvetia.containers.store_transfers import transfers_of
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
-from helvetia.metering import store_parts, store_runs, store_storage
+from helvetia.metering import store_runs, store_storage
 from helvetia.metering.lifecycle.split_runs import RunBook, route
 from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
-from helvetia.metering.windows import store_steps
+from helvetia.metering.windows import store_parts, store_steps
 
 _log = structlog.get_logger()
 

@@ -15,8 +15,9 @@ from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerS
 from helvetia.containers.store_transfers import share_owners, transfers_of
 from helvetia.database.pool import Database, assert_no_transaction
 from helvetia.kernel.clock import Clock, to_ns
-from helvetia.metering import store_parts, store_runs, store_storage
+from helvetia.metering import store_runs, store_storage
 from helvetia.metering.model import MeteringConfig
+from helvetia.metering.windows import store_parts
 
 _log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import to_ns
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
-from helvetia.metering import store, store_parts, store_pieces, store_runs, store_storage
+from helvetia.metering import store, store_pieces, store_runs, store_storage
 from helvetia.metering.integrate import RunReadings, Stretch, Usage, integrate_holder, integrate_run
 from helvetia.metering.model import (
     Finding,
@@ -31,7 +31,7 @@ from helvetia.metering.model import (
     floor_hour_ns,
 )
 from helvetia.metering.store_pieces import LifeKey, Ranges
-from helvetia.metering.windows import store_steps
+from helvetia.metering.windows import store_parts, store_steps
 from helvetia.metering.windows.cut_windows import cut_windows
 from helvetia.metering.windows.plan_rows import plan_rows
 
