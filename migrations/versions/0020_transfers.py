@@ -5,8 +5,8 @@ A former owner keeps a row of the service, marked as transferred, so that its us
 
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
