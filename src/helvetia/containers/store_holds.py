@@ -66,12 +66,13 @@ WITH lifted AS (
 SELECT service_id FROM lifted
 """
 
-_RESERVED = """
-SELECT count(*), coalesce(sum(s.memory_mb::bigint * s.replicas) FILTER (WHERE s.wish = 'running'), 0),
-       coalesce(sum(s.cpu_cores * s.replicas) FILTER (WHERE s.wish = 'running'), 0)
-FROM services s WHERE s.account_id = %s AND s.deleted_at IS NULL
-  AND NOT EXISTS (SELECT FROM service_holds h WHERE h.account_id = s.account_id
-                  AND h.service_id = s.service_id AND h.cause = 'quota')
+RESERVED = """
+SELECT count(*) AS services,
+       coalesce(sum(w.memory_mb::bigint * w.replicas) FILTER (WHERE w.wish = 'running'), 0) AS memory_mb,
+       coalesce(sum(w.cpu_cores * w.replicas) FILTER (WHERE w.wish = 'running'), 0) AS cpu_cores
+FROM services w WHERE w.account_id = %s AND w.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM service_holds q WHERE q.account_id = w.account_id
+                  AND q.service_id = w.service_id AND q.cause = 'quota')
 """
 
 
@@ -126,7 +127,7 @@ async def lift_holds(
 
 async def reserved(tx: Transaction, account_id: AccountId) -> tuple[int, int, Decimal]:
     """Services, memory (MB) and cores that limits count: those wished to run reserve, held ones too, but for quota."""
-    row = await (await tx.execute(_RESERVED, (account_id,))).fetchone()
+    row = await (await tx.execute(RESERVED, (account_id,))).fetchone()
     return (0, 0, Decimal(0)) if row is None else (int(row[0]), int(row[1]), Decimal(row[2]))
 
 

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from helvetia.catalogue.plans import PLANS
 from helvetia.containers.model import HoldCause, Service, ServiceDefinition, Wish
-from helvetia.containers.store_holds import reserved
 from helvetia.database.pool import Database, Transaction
 from helvetia.enforcement import store
 from helvetia.enforcement.errors import (
@@ -26,6 +25,7 @@ from helvetia.enforcement.errors import (
 )
 from helvetia.enforcement.model import (
     AccountFacts,
+    Admitting,
     EnforcementConfig,
     EnforcementMode,
     NewWork,
@@ -88,22 +88,19 @@ class PlanAdmission:
             NewWorkRefused: its payment state allows nothing new.
             LimitReached: the plan has no room for it.
         """
-        facts = await self._facts(tx, account_id)
-        await self._note_observed(tx, facts, self.check_payment(facts))
+        known = await self._known(tx, account_id)
+        await self._note_observed(tx, known.facts, self.check_payment(known.facts))
         is_counted = former is not None and HoldCause.QUOTA not in former.holds
         before = reserved_by(former.definition, former.wish) if former is not None and is_counted else Resources()
         added = reserved_by(wanted, wish) - before
-        used = await self._reserved(tx, account_id)
-        await self.check_limits(tx, facts, used, added, adds_data=_adds_data(wanted, former))
+        self.check_limits(known, added, adds_data=_adds_data(wanted, former))
 
     async def check_account(self, tx: Transaction, account_id: AccountId, requested: Resources) -> Verdict:
         """What a request in front of the real admission asks; says the verdict, or raises as `admit` does."""
-        facts = await self._facts(tx, account_id)
-        verdict = self.check_payment(facts)
-        await self._note_observed(tx, facts, verdict)
-        if requested != Resources():
-            used = await self._reserved(tx, account_id)
-            await self.check_limits(tx, facts, used, requested, adds_data=False)
+        known = await self._known(tx, account_id)
+        verdict = self.check_payment(known.facts)
+        await self._note_observed(tx, known.facts, verdict)
+        self.check_limits(known, requested, adds_data=False)
         return verdict
 
     async def note_refusal(self, database: Database, account_id: AccountId, refusal: HelvetiaError) -> None:
@@ -128,10 +125,9 @@ class PlanAdmission:
             code = _REFUSALS[verdict.state].code
             await note_observed(tx, facts.account_id, code, reason=verdict.reason, at=self._clock.now())
 
-    async def check_limits(
-        self, tx: Transaction, facts: AccountFacts, used: Resources, added: Resources, *, adds_data: bool
-    ) -> None:
+    def check_limits(self, known: Admitting, added: Resources, *, adds_data: bool) -> None:
         """Raises LimitReached for what grows beyond the plan; what does not grow is never refused."""
+        facts, used, use = known.facts, known.used, known.use
         limits = PLANS[facts.effective_plan].limits
         grows = Resources(
             services=max(0, added.services),
@@ -140,7 +136,6 @@ class PlanAdmission:
         )
         if grows == Resources() and not adds_data:
             return
-        use = await self._quota_use(tx, facts)
         amounts: Mapping[str, tuple[int | Decimal, int | Decimal, int | Decimal]] = {
             "services": (limits.services_max, used.services, grows.services),
             "memory": (limits.memory_mb_max, used.memory_mb, grows.memory_mb),
@@ -168,22 +163,11 @@ class PlanAdmission:
                     limit=name, allowed=allowed_gb, used=used_gb, requested=None, unit="GB", plan=plan
                 )
 
-    async def _facts(self, tx: Transaction, account_id: AccountId) -> AccountFacts:
-        facts = await store.facts_of(tx, account_id)
-        if facts is None:
+    async def _known(self, tx: Transaction, account_id: AccountId) -> Admitting:
+        known = await store.admission_of(tx, account_id, self._clock.now())
+        if known is None:
             raise SubscriptionNotFound
-        return facts
-
-    async def _quota_use(self, tx: Transaction, facts: AccountFacts) -> QuotaUse:
-        limits = PLANS[facts.effective_plan].limits
-        if limits.bandwidth_gb_max < 0 and limits.storage_gb_max < 0:
-            return QuotaUse()
-        return await store.quota_use(tx, facts.account_id, facts.period_at(self._clock.now()))
-
-    @staticmethod
-    async def _reserved(tx: Transaction, account_id: AccountId) -> Resources:
-        services, memory_mb, cpu_cores = await reserved(tx, account_id)
-        return Resources(services=services, memory_mb=memory_mb, cpu_cores=cpu_cores)
+        return known
 
 
 def _only(name: str, amount: int | Decimal) -> Resources:

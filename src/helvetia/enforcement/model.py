@@ -197,6 +197,15 @@ class QuotaUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admitting:
+    """All that an admission asks of an account, read at once under its lock."""
+
+    facts: AccountFacts
+    used: Resources
+    use: QuotaUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFacts:
     """A service as enforcement sees it, in the order in which services are kept (the first is stopped last)."""
 

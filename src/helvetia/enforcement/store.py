@@ -8,22 +8,25 @@ from uuid import UUID
 from psycopg.rows import dict_row
 
 from helvetia.catalogue.plans import SubscriptionPlan
+from helvetia.containers.store_holds import RESERVED
 from helvetia.database.pool import Transaction
 from helvetia.enforcement.model import (
     AccountFacts,
+    Admitting,
     Override,
     OverrideKind,
     PassOutcome,
     PaymentFacts,
     QuotaUse,
+    Resources,
 )
 from helvetia.kernel.identity import AccountId, new_id
-from helvetia.kernel.period import Period
+from helvetia.kernel.period import Period, calendar_month
 from helvetia.metering.store_storage import STORAGE_HELD
 
 # Facts about payments count only for the subscription and the status they were read with.
-_FACTS = """
-SELECT s.account_id, s.plan, s.status, s.stripe_customer_id, s.stripe_subscription_id, s.stripe_status, s.ended_at,
+_COLUMNS = """
+       s.account_id, s.plan, s.status, s.stripe_customer_id, s.stripe_subscription_id, s.stripe_status, s.ended_at,
        s.current_period_start, s.current_period_end, m.known_until,
        CASE WHEN s.status = 'CANCELED' AND EXISTS (
            SELECT FROM plan_changes p WHERE p.account_id = s.account_id
@@ -32,6 +35,8 @@ SELECT s.account_id, s.plan, s.status, s.stripe_customer_id, s.stripe_subscripti
        e.noticed_failure_at, e.noticed_hold_at,
        f.stripe_subscription_id AS failed_subscription_id, f.failed_invoice_id, f.first_failed_at, f.ended_by_failure,
        f.read_at, o.overrides, coalesce(c.service_count, 0) AS service_count, coalesce(h.held_count, 0) AS held_count
+"""
+_FROM = """
 FROM subscriptions s
 JOIN accounts a ON a.account_id = s.account_id
 LEFT JOIN metering_accounts m ON m.account_id = s.account_id
@@ -51,7 +56,26 @@ LEFT JOIN (
     JOIN services v USING (account_id, service_id)
     WHERE h.cause = 'payment' AND v.deleted_at IS NULL GROUP BY h.account_id
 ) AS h ON h.account_id = s.account_id
-WHERE a.deleted_at IS NULL
+"""
+_WHERE = "WHERE a.deleted_at IS NULL"
+_FACTS = f"SELECT {_COLUMNS} {_FROM} {_WHERE}"
+
+# All that an admission asks, in one statement: others wait for the lock meanwhile. Which period's use counts is the
+# policy's to say: it is read of the one that nearly always counts (the subscription's while it lives, else this month).
+_ADMISSION = f"""
+SELECT {_COLUMNS}, r.services, r.memory_mb, r.cpu_cores, p.use_starts_at, p.use_ends_at,
+       (SELECT coalesce(sum(b.quantity), 0) FROM usage_records b
+        WHERE b.account_id = s.account_id AND b.metric = 'BANDWIDTH_GB'
+          AND b.period_start >= p.use_starts_at AND b.period_start < p.use_ends_at) AS bandwidth_bytes,
+       ({STORAGE_HELD % "s.account_id"}) AS storage_bytes
+{_FROM}
+CROSS JOIN LATERAL ({RESERVED % "s.account_id"}) AS r
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN l.lives THEN s.current_period_start ELSE %(month_start)s END AS use_starts_at,
+           CASE WHEN l.lives THEN s.current_period_end ELSE %(month_end)s END AS use_ends_at
+    FROM (SELECT s.stripe_subscription_id IS NOT NULL AND s.status <> 'CANCELED' AS lives) AS l
+) AS p
+{_WHERE} AND s.account_id = %(account_id)s
 """
 
 _SAVE_FACTS = """
@@ -96,6 +120,23 @@ async def facts_of(tx: Transaction, account_id: AccountId) -> AccountFacts | Non
     """One account's facts; None when there is no such account."""
     found = await _facts(tx, " AND s.account_id = %s", (account_id,))
     return found[0] if found else None
+
+
+async def admission_of(tx: Transaction, account_id: AccountId, now: datetime) -> Admitting | None:
+    """One account's facts, what its services reserve, and its use, in one round trip; None when there is no such."""
+    month = calendar_month(now)
+    values = {"account_id": account_id, "month_start": month.starts_at, "month_end": month.ends_at}
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ADMISSION, values)
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    facts = _from_row(row)
+    use = QuotaUse(bandwidth_bytes=int(row["bandwidth_bytes"]), storage_bytes=int(row["storage_bytes"]))
+    if facts.period_at(now) != Period(starts_at=row["use_starts_at"], ends_at=row["use_ends_at"]):
+        use = await quota_use(tx, account_id, facts.period_at(now))
+    used = Resources(services=row["services"], memory_mb=int(row["memory_mb"]), cpu_cores=row["cpu_cores"])
+    return Admitting(facts=facts, used=used, use=use)
 
 
 async def facts_of_interest(tx: Transaction) -> Sequence[AccountFacts]:
