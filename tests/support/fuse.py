@@ -17,6 +17,11 @@ class Fuse:
     def __init__(self) -> None:
         self._left: int | None = None
 
+    @property
+    def left(self) -> int | None:
+        """How many moments it would still live through."""
+        return self._left
+
     def set_to(self, moments: int | None) -> None:
         self._left = moments
 

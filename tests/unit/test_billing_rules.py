@@ -204,6 +204,7 @@ def test_methods_are_labelled_and_the_default_comes_first() -> None:
 def test_charge_and_refund_are_read_with_their_finest_reason() -> None:
     raw = {
         "id": "ch_1",
+        "object": "charge",
         "payment_intent": {"id": "pi_1"},
         "amount": 900,
         "amount_refunded": 100,
@@ -216,5 +217,5 @@ def test_charge_and_refund_are_read_with_their_finest_reason() -> None:
     }
     found = from_stripe_charge(raw)
     assert (found.failure_code, found.payment_intent_id, found.refunded_minor) == ("insufficient_funds", "pi_1", 100)
-    refund = from_stripe_refund({"id": "re_1", "amount": 1, "currency": "usd", "created": 1_773_136_800})
+    refund = from_stripe_refund({"id": "re_1", "object": "refund", "amount": 1, "currency": "usd", "created": 1_773_136_800})
     assert (refund.status, refund.reason, refund.charge_id) == ("pending", None, None)

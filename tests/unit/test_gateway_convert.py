@@ -52,6 +52,7 @@ METERED = {
 }
 SUBSCRIPTION = {
     "id": "sub_1",
+    "object": "subscription",
     "customer": "cus_1",
     "status": "a_word_of_tomorrow",
     "currency": "usd",
@@ -83,6 +84,7 @@ def test_sparse_subscription_is_read_with_its_unknown_status() -> None:
 def test_invoice_finds_its_subscription_in_the_parent() -> None:
     raw: dict[str, Any] = {
         "id": "in_1",
+        "object": "invoice",
         "currency": "usd",
         "subtotal": 5,
         "total": 5,
@@ -127,6 +129,7 @@ def test_price_and_meter_keep_what_verification_asks_for() -> None:
     price = from_stripe_price(
         {
             "id": "price_1",
+            "object": "price",
             "product": "prod_1",
             "currency": "usd",
             "active": True,
@@ -138,7 +141,13 @@ def test_price_and_meter_keep_what_verification_asks_for() -> None:
     )
     assert (price.unit_price_minor, price.transforms_quantity, price.meter_id) == (Decimal("0.5"), True, "mtr_1")
     meter = from_stripe_meter(
-        {"id": "mtr_1", "event_name": "e", "status": "inactive", "default_aggregation": {"formula": "last"}}
+        {
+            "id": "mtr_1",
+            "object": "billing.meter",
+            "event_name": "e",
+            "status": "inactive",
+            "default_aggregation": {"formula": "last"},
+        }
     )
     assert (meter.is_active, meter.formula, meter.customer_key, meter.value_key) == (
         False,
@@ -205,3 +214,9 @@ def test_each_sdk_error_has_our_word(error: stripe.StripeError, expected: type[E
     ours = to_our_error(error)
     assert type(ours) is expected
     assert "sk_test_secret" not in ours.detail
+
+
+def test_another_object_than_asked_for_is_no_answer() -> None:
+    with pytest.raises(StripeUnavailable) as refused:
+        from_stripe_customer({"id": "ba_1", "object": "balance"})
+    assert refused.value.figures == {"expected": "customer", "found": "balance"}

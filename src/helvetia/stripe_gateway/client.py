@@ -23,6 +23,8 @@ from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice, from_st
 from helvetia.stripe_gateway.convert_meter import from_stripe_meter, from_stripe_meter_summary
 from helvetia.stripe_gateway.convert_price import from_stripe_price, from_stripe_product
 from helvetia.stripe_gateway.convert_subscription import from_stripe_subscription
+from helvetia.stripe_gateway.errors import StripeUnavailable
+from helvetia.stripe_gateway.fields import read_rows
 from helvetia.stripe_gateway.model import (
     Customer,
     Invoice,
@@ -129,7 +131,9 @@ class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
 
     async def send_meter_event(self, event: MeterEvent) -> None:
         refuse_transaction()
-        await call(self._v1.billing.meter_events.create_async(params.of_meter_event(event)))
+        answer = await call(self._v1.billing.meter_events.create_async(params.of_meter_event(event)))
+        if answer.get("identifier") != event.identifier:  # somebody else's answer: in doubt, and safe to repeat
+            raise StripeUnavailable(expected=event.identifier, found=str(answer.get("identifier")))
 
     async def meter_event_summaries(
         self, *, meter_id: str, customer_id: str, starts_at: datetime, ends_at: datetime
@@ -146,7 +150,7 @@ class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
                 },
             )
         )
-        return tuple(from_stripe_meter_summary(raw) for raw in answer["data"])
+        return tuple(from_stripe_meter_summary(raw) for raw in read_rows(answer))
 
     async def meter_event_summaries_by_hour(
         self, *, meter_id: str, customer_id: str, starts_at: datetime, ends_at: datetime
@@ -180,7 +184,7 @@ class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
         answer = await call(
             self._v1.prices.list_async({"lookup_keys": list(lookup_keys), "active": True, "limit": PAGE_SIZE})
         )
-        return tuple(from_stripe_price(raw) for raw in answer["data"])
+        return tuple(from_stripe_price(raw) for raw in read_rows(answer))
 
     async def list_meters(self) -> Sequence[Meter]:
         refuse_transaction()

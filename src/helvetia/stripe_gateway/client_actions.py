@@ -34,6 +34,7 @@ from helvetia.stripe_gateway.convert_actions import (
 )
 from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice
 from helvetia.stripe_gateway.convert_subscription import from_stripe_subscription
+from helvetia.stripe_gateway.fields import read_rows
 from helvetia.stripe_gateway.model import Invoice, Subscription
 from helvetia.stripe_gateway.transport import all_pages, call, refuse_transaction
 
@@ -60,7 +61,7 @@ class StripeClientActions:
                 {"customer": customer_id, "status": "open", "limit": PAGE_SIZE}
             )
         )
-        return tuple(from_stripe_checkout_session(raw) for raw in answer["data"])
+        return tuple(from_stripe_checkout_session(raw) for raw in read_rows(answer))
 
     async def expire_checkout_session(self, session_id: str) -> None:
         refuse_transaction()
@@ -76,7 +77,7 @@ class StripeClientActions:
         answer = await call(
             self._client.v1.billing_portal.configurations.list_async({"active": True, "limit": PAGE_SIZE})
         )
-        return tuple(from_stripe_portal_configuration(raw) for raw in answer["data"])
+        return tuple(from_stripe_portal_configuration(raw) for raw in read_rows(answer))
 
     async def create_portal_configuration(self, *, version: str, return_url: str) -> PortalConfiguration:
         refuse_transaction()
@@ -162,17 +163,17 @@ class StripeClientActions:
     async def list_payment_methods(self, customer_id: str) -> Sequence[PaymentMethod]:
         refuse_transaction()
         answer = await call(self._client.v1.customers.payment_methods.list_async(customer_id, {"limit": PAGE_SIZE}))
-        return tuple(from_stripe_payment_method(raw) for raw in answer["data"])
+        return tuple(from_stripe_payment_method(raw) for raw in read_rows(answer))
 
     async def list_charges(self, customer_id: str) -> Sequence[Charge]:
         refuse_transaction()
         answer = await call(self._client.v1.charges.list_async({"customer": customer_id, "limit": PAGE_SIZE}))
-        return tuple(from_stripe_charge(raw) for raw in answer["data"])
+        return tuple(from_stripe_charge(raw) for raw in read_rows(answer))
 
     async def list_refunds(self, charge_id: str) -> Sequence[Refund]:
         refuse_transaction()
         answer = await call(self._client.v1.refunds.list_async({"charge": charge_id, "limit": PAGE_SIZE}))
-        return tuple(from_stripe_refund(raw) for raw in answer["data"])
+        return tuple(from_stripe_refund(raw) for raw in read_rows(answer))
 
     async def create_invoice_item(self, new: NewInvoiceItem) -> InvoiceItem:
         refuse_transaction()

@@ -9,6 +9,7 @@ import stripe
 from helvetia.kernel.clock import to_unix_s
 from helvetia.stripe_gateway.convert_event import from_stripe_event, from_stripe_meter_error_report
 from helvetia.stripe_gateway.events import EventPage, MeterErrorReport
+from helvetia.stripe_gateway.fields import read_rows
 from helvetia.stripe_gateway.transport import call, refuse_transaction
 
 API_VERSION: str = stripe.api_version
@@ -28,7 +29,7 @@ class EventReader:
         if after_event is not None:
             wanted["starting_after"] = after_event
         answer = await call(self._client.v1.events.list_async(wanted))
-        events = tuple(from_stripe_event(raw, json.dumps(raw, default=str).encode()) for raw in answer["data"])
+        events = tuple(from_stripe_event(raw, json.dumps(raw, default=str).encode()) for raw in read_rows(answer))
         return EventPage(events=events, has_more=bool(answer["has_more"]))
 
     async def retrieve_meter_error_report(self, event_id: str) -> MeterErrorReport:

@@ -15,14 +15,14 @@ from helvetia.stripe_gateway.actions import (
     Schedule,
     SchedulePhase,
 )
-from helvetia.stripe_gateway.fields import Json, read_id, read_path
+from helvetia.stripe_gateway.fields import Json, read_id, read_own_id, read_path
 
 VERSION_KEY = "helvetia_version"
 
 
 def from_stripe_checkout_session(raw: Json) -> CheckoutSession:
     return CheckoutSession(
-        session_id=raw["id"],
+        session_id=read_own_id(raw, "checkout.session"),
         status=raw.get("status") or "",
         url=raw.get("url"),
         plan_hint=read_path(raw, "metadata", "plan"),
@@ -31,12 +31,12 @@ def from_stripe_checkout_session(raw: Json) -> CheckoutSession:
 
 
 def from_stripe_portal_session(raw: Json) -> PortalSession:
-    return PortalSession(session_id=raw["id"], url=raw["url"])
+    return PortalSession(session_id=read_own_id(raw, "billing_portal.session"), url=raw["url"])
 
 
 def from_stripe_portal_configuration(raw: Json) -> PortalConfiguration:
     return PortalConfiguration(
-        configuration_id=raw["id"],
+        configuration_id=read_own_id(raw, "billing_portal.configuration"),
         is_active=bool(raw.get("active")),
         version=read_path(raw, "metadata", VERSION_KEY),
     )
@@ -44,7 +44,7 @@ def from_stripe_portal_configuration(raw: Json) -> PortalConfiguration:
 
 def from_stripe_schedule(raw: Json) -> Schedule:
     return Schedule(
-        schedule_id=raw["id"],
+        schedule_id=read_own_id(raw, "subscription_schedule"),
         status=raw["status"],
         subscription_id=read_id(raw.get("subscription")),
         phases=tuple(
@@ -60,7 +60,7 @@ def from_stripe_schedule(raw: Json) -> Schedule:
 
 def from_stripe_payment_method(raw: Json) -> PaymentMethod:
     return PaymentMethod(
-        payment_method_id=raw["id"],
+        payment_method_id=read_own_id(raw, "payment_method"),
         kind=raw["type"],
         brand=read_path(raw, "card", "brand"),
         last4=read_path(raw, raw["type"], "last4"),
@@ -71,7 +71,9 @@ def from_stripe_payment_method(raw: Json) -> PaymentMethod:
 
 def from_stripe_payment_intent(raw: Json) -> PaymentIntent:
     return PaymentIntent(
-        payment_intent_id=raw["id"], status=raw["status"], failure_code=_finest(raw.get("last_payment_error"))
+        payment_intent_id=read_own_id(raw, "payment_intent"),
+        status=raw["status"],
+        failure_code=_finest(raw.get("last_payment_error")),
     )
 
 
@@ -79,7 +81,7 @@ def from_stripe_charge(raw: Json) -> Charge:
     details = raw.get("payment_method_details") or {}
     kind = details.get("type")
     return Charge(
-        charge_id=raw["id"],
+        charge_id=read_own_id(raw, "charge"),
         payment_intent_id=read_id(raw.get("payment_intent")),
         amount_minor=raw["amount"],
         refunded_minor=raw.get("amount_refunded") or 0,
@@ -96,7 +98,7 @@ def from_stripe_charge(raw: Json) -> Charge:
 
 def from_stripe_refund(raw: Json) -> Refund:
     return Refund(
-        refund_id=raw["id"],
+        refund_id=read_own_id(raw, "refund"),
         charge_id=read_id(raw.get("charge")),
         amount_minor=raw["amount"],
         currency=raw["currency"],
@@ -120,5 +122,7 @@ def _reason_of_charge(raw: Json) -> str | None:
 
 def from_stripe_invoice_item(raw: Json) -> InvoiceItem:
     return InvoiceItem(
-        item_id=raw["id"], task_id=read_path(raw, "metadata", "usage_task"), invoice_id=read_id(raw.get("invoice"))
+        item_id=read_own_id(raw, "invoiceitem"),
+        task_id=read_path(raw, "metadata", "usage_task"),
+        invoice_id=read_id(raw.get("invoice")),
     )

@@ -4,14 +4,14 @@ Status `paid` is the only sign of payment, and the subscription stands in `paren
 """
 
 from helvetia.kernel.clock import from_unix_s
-from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_instant, read_path
+from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_instant, read_own_id, read_path
 from helvetia.stripe_gateway.model import Invoice, InvoiceLine
 
 
 def from_stripe_invoice(raw: Json) -> Invoice:
     lines = raw.get("lines") or {"data": [], "has_more": False}
     return Invoice(
-        invoice_id=raw["id"],
+        invoice_id=read_own_id(raw, "invoice"),
         customer_id=read_id(raw.get("customer")),
         subscription_id=read_id(read_path(raw, "parent", "subscription_details", "subscription")),
         number=raw.get("number"),

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from helvetia.kernel.clock import from_unix_s
-from helvetia.stripe_gateway.fields import Json, read_path
+from helvetia.stripe_gateway.fields import Json, read_own_id, read_path
 from helvetia.stripe_gateway.model import Meter, MeterSummary
 
 _MICRO_UNIT = Decimal("0.000001")
@@ -11,7 +11,7 @@ _MICRO_UNIT = Decimal("0.000001")
 
 def from_stripe_meter(raw: Json) -> Meter:
     return Meter(
-        meter_id=raw["id"],
+        meter_id=read_own_id(raw, "billing.meter"),
         event_name=raw["event_name"],
         is_active=raw["status"] == "active",
         formula=raw["default_aggregation"]["formula"],

@@ -1,12 +1,12 @@
 """Stripe's price and product → ours."""
 
-from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_path
+from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_own_id, read_path
 from helvetia.stripe_gateway.model import Price, Product
 
 
 def from_stripe_price(raw: Json) -> Price:
     return Price(
-        price_id=raw["id"],
+        price_id=read_own_id(raw, "price"),
         product_id=read_id(raw["product"]) or "",
         currency=raw["currency"],
         is_active=bool(raw["active"]),
@@ -24,7 +24,7 @@ def from_stripe_price(raw: Json) -> Price:
 
 def from_stripe_product(raw: Json) -> Product:
     return Product(
-        product_id=raw["id"],
+        product_id=read_own_id(raw, "product"),
         name=raw.get("name") or "",
         is_active=bool(raw.get("active")),
         plan_hint=read_path(raw, "metadata", "plan"),

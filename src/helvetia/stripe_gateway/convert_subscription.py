@@ -2,13 +2,13 @@
 
 from helvetia.kernel.clock import from_unix_s
 from helvetia.kernel.period import Period
-from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_instant, read_path
+from helvetia.stripe_gateway.fields import Json, read_decimal, read_id, read_instant, read_own_id, read_path
 from helvetia.stripe_gateway.model import PendingUpdate, Subscription, SubscriptionItem
 
 
 def from_stripe_subscription(raw: Json) -> Subscription:
     return Subscription(
-        subscription_id=raw["id"],
+        subscription_id=read_own_id(raw, "subscription"),
         customer_id=read_id(raw["customer"]) or "",
         status=raw["status"],
         currency=raw["currency"],

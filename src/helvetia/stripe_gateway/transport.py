@@ -25,7 +25,7 @@ from helvetia.stripe_gateway.errors import (
     StripeRefused,
     StripeUnavailable,
 )
-from helvetia.stripe_gateway.fields import Json
+from helvetia.stripe_gateway.fields import Json, read_rows
 from helvetia.stripe_gateway.time_limit import call_ends_s
 
 PAGE_SIZE = 100
@@ -73,10 +73,11 @@ async def all_pages(list_page: Callable[..., Awaitable[Any]], wanted: dict[str, 
     after: dict[str, Any] = {}
     for _ in range(PAGES_MAX):
         answer = await call(list_page({**wanted, "limit": PAGE_SIZE, **after}))
-        found.extend(answer["data"])
-        if not answer["has_more"] or not answer["data"]:
+        rows = read_rows(answer)
+        found.extend(rows)
+        if not answer["has_more"] or not rows:
             break
-        after = {"starting_after": answer["data"][-1]["id"]}
+        after = {"starting_after": rows[-1]["id"]}
     return found
 
 
