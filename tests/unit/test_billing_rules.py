@@ -217,5 +217,7 @@ def test_charge_and_refund_are_read_with_their_finest_reason() -> None:
     }
     found = from_stripe_charge(raw)
     assert (found.failure_code, found.payment_intent_id, found.refunded_minor) == ("insufficient_funds", "pi_1", 100)
-    refund = from_stripe_refund({"id": "re_1", "object": "refund", "amount": 1, "currency": "usd", "created": 1_773_136_800})
+    refund = from_stripe_refund(
+        {"id": "re_1", "object": "refund", "amount": 1, "currency": "usd", "created": 1_773_136_800}
+    )
     assert (refund.status, refund.reason, refund.charge_id) == ("pending", None, None)
