@@ -42,6 +42,12 @@ def look(record: ContainerRecord, looked_ns: int) -> Run:
     return run
 
 
+def test_a_finish_that_the_engine_noted_before_the_start_is_a_life_of_nothing() -> None:
+    """Seen of one in 24 containers that end at once, by 1.3 ms: the engine notes the start after the process began."""
+    run = look(container(5 * NS_PER_S, 5 * NS_PER_S - 1_308_732), 9 * NS_PER_S)
+    assert (run.started_ns, run.finished_ns, run.seen_ns) == (5 * NS_PER_S, 5 * NS_PER_S, 5 * NS_PER_S)
+
+
 @given(st.lists(st.integers(100, 1_000), min_size=1, max_size=3), st.integers(100, 1_000))
 def test_looks_in_any_order_leave_the_same_run(looked: list[int], finished_ns: int) -> None:
     looks = [look(container(100), one) for one in looked] + [look(container(100, finished_ns), 2_000)]
