@@ -31,7 +31,6 @@ async def _collector(url: str, installation_id: str) -> asyncio.subprocess.Proce
         cwd=ROOT / "tests",
         env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
     )
 
 

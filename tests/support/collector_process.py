@@ -6,7 +6,7 @@ import sys
 from helvetia.containers.docker_host import DockerHost
 from helvetia.containers.errors import HostUnavailable
 from helvetia.database.enums import DATABASE_ENUMS
-from helvetia.database.pool import Database
+from helvetia.database.pool import Database, DatabaseUnavailable
 from helvetia.kernel.clock import SystemClock
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.choose_reader import choose_reader
@@ -28,7 +28,7 @@ async def collect(url: str, installation_id: str) -> None:
             await metering.sweep()
             await metering.roll_up()
             await metering.close_due()
-        except HostUnavailable:
+        except (DatabaseUnavailable, HostUnavailable):
             pass  # the worker logs it, and its next tick does the same again
         await asyncio.sleep(0.1)
 
