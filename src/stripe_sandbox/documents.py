@@ -78,7 +78,7 @@ def list_of(url: str, data: list[Doc], *, has_more: bool = False) -> Doc:
 class Kind:
     """One kind of stored object: how it is called, which field names its parent, how it is shown.
 
-    ``expandable`` maps a dotted field to the kind its id names; ``includable`` maps a field that is absent
+    ``expandable`` maps a dotted field to the kind, or kinds, its id names; ``includable`` maps a field that is absent
     unless asked for to the function that makes it. ``omitted`` are the dotted fields that are left out when they
     are null: Stripe's null rule keeps a null only where its specification calls a field nullable.
     """
@@ -87,7 +87,7 @@ class Kind:
     label: str
     parent: Callable[[Doc], str | None] = lambda _doc: None
     render: Callable[[Context, Doc], Doc] = _as_stored
-    expandable: Mapping[str, str] = field(default_factory=dict)
+    expandable: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     includable: Mapping[str, Callable[[Context, Doc], object]] = field(default_factory=dict)
     omitted: tuple[str, ...] = ()
 

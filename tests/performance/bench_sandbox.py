@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.sandbox_process import answers, free_port, running_sandbox
 
 CLIENTS = 4
-RUN_S = 2.0
-ROUNDS = 5
+RUN_S = 1.0
+ROUNDS = 3
 ACCOUNTS = 200
 MONTH_S = 31 * 86_400
 JAN_1 = 1_767_225_600

@@ -20,7 +20,9 @@ KIND = Kind(
         "payment_intent": "payment_intent",
     },
 )
-TRANSACTION_KIND = Kind(name="balance_transaction", label="balance transaction", expandable={"source": "charge"})
+TRANSACTION_KIND = Kind(
+    name="balance_transaction", label="balance transaction", expandable={"source": ("charge", "refund")}
+)
 DISPUTE_KIND = Kind(
     name="dispute",
     label="dispute",

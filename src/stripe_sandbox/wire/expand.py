@@ -73,14 +73,19 @@ def _field(ctx: Context, owner: Doc, levels: list[str], path: str) -> None:
     raise _cannot(path)
 
 
-def _replace(ctx: Context, holder: Any, name: str, kind: str) -> None:
+def _replace(ctx: Context, holder: Any, name: str, kinds: str | tuple[str, ...]) -> None:
     if isinstance(holder, dict) and isinstance(holder.get(name), list):
-        found_all = {one: ctx.find(kind, one) for one in holder[name] if isinstance(one, str)}
+        found_all = {one: _find(ctx, kinds, one) for one in holder[name] if isinstance(one, str)}
         holder[name] = [ctx.shown(doc) if (doc := found_all.get(one)) else one for one in holder[name]]
     if isinstance(holder, dict) and isinstance(holder.get(name), str):
-        found = ctx.find(kind, holder[name])
+        found = _find(ctx, kinds, holder[name])
         if found is not None:
             holder[name] = ctx.shown(found)
+
+
+def _find(ctx: Context, kinds: str | tuple[str, ...], object_id: str) -> Doc | None:
+    names = (kinds,) if isinstance(kinds, str) else kinds
+    return next((found for name in names if (found := ctx.find(name, object_id))), None)
 
 
 def _cannot(path: str) -> StripeError:
