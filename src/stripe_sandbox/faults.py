@@ -1,4 +1,4 @@
-"""Faults that an account asked for: which of them strike a request or a webhook, and the log of each strike.
+"""Faults that an account asked for: which of them strike a request, a webhook or usage, and the log of each strike.
 
 A fault has a filter, a number of strikes and a probability. Its luck is a seeded sequence over the requests that
 matched, so a test run with the same seed meets the same faults. Drawing happens inside the caller's transaction.
@@ -26,7 +26,8 @@ ANSWERED = ("rate_limit", "lock_timeout", "server_error", "unavailable")
 AFTERWARDS = ("reset_after", "malformed_json")
 REQUEST_KINDS = (*ANSWERED, "slow", "reset_before", *AFTERWARDS)
 WEBHOOK_KINDS = ("webhook_duplicate", "webhook_reorder", "webhook_delay", "webhook_drop")
-KINDS = (*REQUEST_KINDS, *WEBHOOK_KINDS)
+REJECT_USAGE = "reject_usage"
+KINDS = (*REQUEST_KINDS, *WEBHOOK_KINDS, REJECT_USAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ def for_request(ctx: Context, method: str, path: str) -> list[Doc]:
     def wanted(fault: Doc) -> bool:
         return fault["kind"] in REQUEST_KINDS and fault["method"] in (None, method) and fnmatchcase(path, fault["path"])
 
-    about = {"request": {"id": ctx.cause.request_id, "method": method, "path": path}, "event": None}
+    about = {"request": {"id": ctx.cause.request_id, "method": method, "path": path}, "event": None, "usage": None}
     return _draw(ctx, wanted, about, lambda fault: fault["kind"] != "slow")
 
 
@@ -58,7 +59,7 @@ def for_webhook(ctx: Context, event: Doc) -> Shipment:
     def wanted(fault: Doc) -> bool:
         return fault["kind"] in WEBHOOK_KINDS and fnmatchcase(event["type"], fault["event"])
 
-    about = {"request": None, "event": {"id": event["id"], "type": event["type"]}}
+    about = {"request": None, "event": {"id": event["id"], "type": event["type"]}, "usage": None}
     copies, next_at = 1, clock.wall_precise_s()
     for fault in _draw(ctx, wanted, about, lambda fault: fault["kind"] == "webhook_drop"):
         if fault["kind"] == "webhook_drop":
@@ -70,6 +71,16 @@ def for_webhook(ctx: Context, event: Doc) -> Shipment:
         else:
             next_at += _luck(fault, "order") * fault["delay_ms"] / 1000
     return Shipment(copies=copies, next_at=next_at)
+
+
+def for_usage(ctx: Context, event_name: str, identifier: str) -> str | None:
+    """Return the code under which accepted usage is rejected later, if a fault strikes it."""
+
+    def wanted(fault: Doc) -> bool:
+        return fault["kind"] == REJECT_USAGE and fnmatchcase(event_name, fault["event"])
+
+    about = {"request": None, "event": None, "usage": {"identifier": identifier, "event_name": event_name}}
+    return next((fault["code"] for fault in _draw(ctx, wanted, about, lambda _fault: True)), None)
 
 
 def _draw(ctx: Context, wanted: Callable[[Doc], bool], about: Doc, last: Callable[[Doc], bool]) -> list[Doc]:
@@ -90,7 +101,7 @@ def _draw(ctx: Context, wanted: Callable[[Doc], bool], about: Doc, last: Callabl
 
 
 def _luck(fault: Doc, purpose: str) -> float:
-    """Return the fault's random number for the request it just matched."""
+    """Return the fault's random number for what it just matched."""
     return random.Random(f"{fault['seed']}:{fault['matched']}:{purpose}").random()  # noqa: S311 - seeded on purpose
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from stripe_sandbox import faults
 from stripe_sandbox.clock import DAY_S
 from stripe_sandbox.context import Context
 from stripe_sandbox.documents import Doc, random_text
@@ -83,16 +84,20 @@ def meter_of(ctx: Context, event_name: str) -> Doc | None:
 
 
 def take(ctx: Context, usage: Usage, fault: Fault | None) -> int:
-    """Store a piece of usage, have its fault reported, and return when it was received."""
+    """Store a piece of usage, have its fault reported, and return when it was received.
+
+    Usage without a fault of its own may be struck by a fault switch: it is taken like any other and rejected later.
+    """
     now_s = ctx.now()
     _check_unique(ctx, usage.identifier, now_s)
+    code = fault.code if fault else faults.for_usage(ctx, usage.event_name, usage.identifier)
     ctx.store.run(
         "INSERT INTO meter_events (account, event_name, identifier, customer, value, timestamp, received_at, fault)"
         " VALUES (?,?,?,?,?,?,?,?)",
         *(ctx.account, usage.event_name, usage.identifier, usage.customer, usage.value),
-        *(usage.timestamp, now_s, fault and fault.code),
+        *(usage.timestamp, now_s, code),
     )
-    if fault:
+    if code:
         meter_errors.expect_report(ctx, usage.meter)
     return now_s
 

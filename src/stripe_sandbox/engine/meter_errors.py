@@ -33,6 +33,9 @@ _MESSAGES = {
     "timestamp_too_far_in_past": "The timestamp of the event lies more than 35 days back.",
 }
 
+# What usage of a meter can be rejected for.
+CODES = tuple(sorted(_MESSAGES.keys() - {NO_METER}))
+
 
 def expect_report(ctx: Context, meter: Doc | None) -> None:
     """Have the rejections of the next seconds reported together."""

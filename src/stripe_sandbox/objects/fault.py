@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stripe_sandbox.documents import Call, Doc, Kind, new_id
-from stripe_sandbox.faults import ANSWERED, FAULT, INJECTION, KINDS, WEBHOOK_KINDS
+from stripe_sandbox.engine.meter_errors import CODES
+from stripe_sandbox.faults import ANSWERED, FAULT, INJECTION, KINDS, REJECT_USAGE, REQUEST_KINDS
 from stripe_sandbox.wire.errors import BadRequest
 from stripe_sandbox.wire.paging import Listing, answer_list, json_field
 from stripe_sandbox.wire.routing import Endpoint
@@ -15,8 +16,10 @@ _URL = "/_sandbox/faults"
 _METHODS = ("GET", "POST", "DELETE")
 _MAX_DELAY_MS = 600_000
 _DEFAULT_DELAY_MS = 2000
+_DEFAULT_CODE = "meter_event_invalid_value"
 _CONFLICT, _TOO_MANY = 409, 429
 _FIELDS: dict[str, Type] = {
+    "code": Choice(words=CODES),
     "count": Integer(minimum=1, maximum=1_000_000),
     "delay_ms": Integer(minimum=1, maximum=_MAX_DELAY_MS),
     "event": Text(max_length=200),
@@ -40,6 +43,7 @@ def _create(call: Call) -> Doc:
     fault: Doc = {
         "id": new_id("fault"),
         "object": FAULT,
+        "code": sent.get("code", _DEFAULT_CODE) if sent["kind"] == REJECT_USAGE else None,
         "count": count,
         "created": call.ctx.now(),
         "delay_ms": sent.get("delay_ms", _DEFAULT_DELAY_MS),
@@ -62,7 +66,11 @@ def _create(call: Call) -> Doc:
 def _check(sent: Doc) -> None:
     """Refuse what would silently do nothing."""
     kind = sent["kind"]
-    pointless = {"method", "path"} if kind in WEBHOOK_KINDS else {"event"}
+    pointless = {"event"} if kind in REQUEST_KINDS else {"method", "path"}
+    if kind != REJECT_USAGE:
+        pointless |= {"code"}
+    else:
+        pointless |= {"delay_ms"}
     if kind not in ANSWERED:
         pointless |= {"should_retry"}
     if kind != "lock_timeout":
