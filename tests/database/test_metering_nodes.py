@@ -2,110 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 
 import pytest
 
-from helvetia.accounts.model import Account, AccountKind
-from helvetia.accounts.store import insert_account
 from helvetia.containers.model import (
-    ContainerCounters,
-    ContainerRecord,
     ContainerState,
-    ServiceDefinition,
     StorageSize,
 )
-from helvetia.containers.store import insert_service
 from helvetia.database.pool import Database
-from helvetia.kernel.clock import SystemClock, from_ns, to_ns
-from helvetia.kernel.identity import new_account_id, new_id, new_service_id
-from helvetia.kernel.period import Period
+from helvetia.kernel.clock import to_ns
+from helvetia.kernel.identity import new_account_id, new_service_id
 from helvetia.kernel.quantity import NS_PER_S, UsageMetric
-from helvetia.metering import store
 from helvetia.metering.errors import ClockSkewed, InvalidBatch, InvalidNodeName, NodeRefused
-from helvetia.metering.invariants import broken_invariants
-from helvetia.metering.model import MeteringConfig, UsageTotals
-from helvetia.metering.nodes.model import ItemAnswer, Node, NodeBatch, NodeItem
-from helvetia.metering.nodes.service import NodeService
+from helvetia.metering.nodes.model import ItemAnswer, NodeItem
 from helvetia.metering.nodes.wire import from_wire_batch, to_wire_batch
-from helvetia.metering.windows.roll_up import roll_up_account
+from support.node_world import CLOCK, NodeWorld, move_in
 
 S = NS_PER_S
-CLOCK = SystemClock()
-
-
-class World:
-    """A service that began 100 s ago, and a node."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.nodes = NodeService(database, CLOCK)
-        self.account_id, self.service_id = new_account_id(), new_service_id()
-        self.now_ns = to_ns(CLOCK.wall())
-        self.node: Node
-
-    async def move_in(self) -> None:
-        began_at = from_ns(self.now_ns - 100 * S)
-        account = Account(account_id=self.account_id, kind=AccountKind.USER, name="a", created_at=began_at)
-        definition = ServiceDefinition(name="web", image="demo", memory_mb=64, cpu_cores=Decimal("0.1"))
-        async with self.database.transaction() as tx:
-            await insert_account(tx, account)
-            await insert_service(tx, self.account_id, self.service_id, definition, began_at)
-        self.node = await self.nodes.authenticate(await self.nodes.issue_token("rack-1"))
-
-    def record(self, container_id: str = "c1", **changes: object) -> ContainerRecord:
-        record = ContainerRecord(
-            container_id=container_id,
-            account_id=self.account_id,
-            service_id=self.service_id,
-            revision=1,
-            replica=0,
-            state=ContainerState.RUNNING,
-            created_ns=self.now_ns - 60 * S,
-            started_ns=self.now_ns - 60 * S,
-            finished_ns=None,
-            restart_count=0,
-            exit_code=None,
-            oom_killed=False,
-            process_id=1,
-        )
-        return replace(record, **changes)  # type: ignore[arg-type]
-
-    def counters(self, container_id: str = "c1", **changes: object) -> ContainerCounters:
-        counters = ContainerCounters(
-            container_id=container_id,
-            sampled_ns=self.now_ns - S,
-            memory_bytes=1_000,
-            memory_peak_bytes=2_000,
-            cpu_ns=5,
-            transmitted_bytes=777,
-            received_bytes=3,
-        )
-        return replace(counters, **changes)  # type: ignore[arg-type]
-
-    def batch(self, *items: NodeItem | None, listed: list[str] | None = None) -> NodeBatch:
-        return NodeBatch(batch_id=new_id(), looked_ns=self.now_ns, interval_ms=10_000, items=items, listed=listed)
-
-    async def post(self, batch: NodeBatch, node: Node | None = None) -> list[ItemAnswer]:
-        answer = await self.nodes.accept(node or self.node, batch, sent_ns=to_ns(CLOCK.wall()))
-        return list(answer.answers)
-
-    async def totals(self) -> UsageTotals:
-        period = Period(starts_at=from_ns(0), ends_at=from_ns(2**62))
-        async with self.database.transaction() as tx:
-            await roll_up_account(tx, self.account_id, now=CLOCK.now(), config=MeteringConfig())
-            assert await broken_invariants(tx) == {}
-            return await store.totals(tx, self.account_id, period)
 
 
 @pytest.fixture
-async def world(database: Database) -> World:
-    world = World(database)
-    await world.move_in()
-    return world
+async def world(database: Database) -> NodeWorld:
+    return await move_in(database)
 
 
-async def test_a_batch_posted_twice_and_out_of_order_counts_once(world: World) -> None:
+async def test_a_batch_posted_twice_and_out_of_order_counts_once(world: NodeWorld) -> None:
     first = world.batch(NodeItem(record=world.record(), counters=world.counters()))
     finished = world.record(state=ContainerState.EXITED, finished_ns=world.now_ns - 10 * S, process_id=None)
     last = replace(world.batch(NodeItem(record=finished)), looked_ns=world.now_ns)
@@ -116,13 +37,13 @@ async def test_a_batch_posted_twice_and_out_of_order_counts_once(world: World) -
     assert totals.quantities[UsageMetric.BANDWIDTH_GB] in {0, 777}  # the reading lies behind the finish, or not
 
 
-async def test_duplicates_inside_a_batch_count_once(world: World) -> None:
+async def test_duplicates_inside_a_batch_count_once(world: NodeWorld) -> None:
     item = NodeItem(record=world.record(), counters=world.counters())
     assert await world.post(world.batch(item, item, item)) == [ItemAnswer(accepted=True)] * 3
     assert (await world.totals()).quantities[UsageMetric.BANDWIDTH_GB] == 777
 
 
-Make = Callable[[World], NodeItem | None]
+Make = Callable[[NodeWorld], NodeItem | None]
 REFUSED: list[tuple[str, Make]] = [
     ("malformed", lambda _: None),
     ("malformed", lambda _: NodeItem()),
@@ -143,7 +64,7 @@ REFUSED: list[tuple[str, Make]] = [
 ]
 
 
-def size(world: World, **changes: object) -> StorageSize:
+def size(world: NodeWorld, **changes: object) -> StorageSize:
     one = StorageSize(
         holder="v1",
         kind="volume",
@@ -156,7 +77,9 @@ def size(world: World, **changes: object) -> StorageSize:
 
 
 @pytest.mark.parametrize(("reason", "make"), REFUSED)
-async def test_an_item_that_cannot_be_is_refused_alone_and_bills_nothing(world: World, reason: str, make: Make) -> None:
+async def test_an_item_that_cannot_be_is_refused_alone_and_bills_nothing(
+    world: NodeWorld, reason: str, make: Make
+) -> None:
     good = NodeItem(record=world.record(), counters=world.counters())
     answers = await world.post(world.batch(good, make(world), good))
     assert answers == [ItemAnswer(accepted=True), ItemAnswer(accepted=False, reason=reason), ItemAnswer(accepted=True)]
@@ -165,7 +88,7 @@ async def test_an_item_that_cannot_be_is_refused_alone_and_bills_nothing(world: 
     assert totals.quantities[UsageMetric.BANDWIDTH_GB] == 777
 
 
-async def test_a_container_of_no_service_is_the_operators_finding(world: World) -> None:
+async def test_a_container_of_no_service_is_the_operators_finding(world: NodeWorld) -> None:
     stray = NodeItem(record=world.record("stray", service_id=new_service_id()))
     assert await world.post(world.batch(stray)) == [ItemAnswer(accepted=True)]
     async with world.database.transaction() as tx:
@@ -173,7 +96,7 @@ async def test_a_container_of_no_service_is_the_operators_finding(world: World) 
     assert causes == [("owner_unknown",)]
 
 
-async def test_a_node_cannot_write_another_nodes_container(world: World) -> None:
+async def test_a_node_cannot_write_another_nodes_container(world: NodeWorld) -> None:
     item = NodeItem(record=world.record(), counters=world.counters())
     await world.post(world.batch(item))
     other = await world.nodes.authenticate(await world.nodes.issue_token("rack-2"))
@@ -184,7 +107,7 @@ async def test_a_node_cannot_write_another_nodes_container(world: World) -> None
     assert row == ("rack-1", None)
 
 
-async def test_a_container_that_a_sweep_does_not_list_ended_when_it_was_last_seen(world: World) -> None:
+async def test_a_container_that_a_sweep_does_not_list_ended_when_it_was_last_seen(world: NodeWorld) -> None:
     await world.post(replace(world.batch(NodeItem(record=world.record())), looked_ns=world.now_ns - 20 * S))
     await world.post(world.batch(listed=[]))
     totals = await world.totals()
@@ -193,7 +116,7 @@ async def test_a_container_that_a_sweep_does_not_list_ended_when_it_was_last_see
 
 
 @pytest.mark.parametrize("ahead_s", [6, -6, 3_600])
-async def test_a_node_whose_clock_is_off_is_measured_and_refused(world: World, ahead_s: int) -> None:
+async def test_a_node_whose_clock_is_off_is_measured_and_refused(world: NodeWorld, ahead_s: int) -> None:
     batch = world.batch(NodeItem(record=world.record()))
     with pytest.raises(ClockSkewed):
         await world.nodes.accept(world.node, batch, sent_ns=to_ns(CLOCK.wall()) + ahead_s * S)
@@ -202,7 +125,7 @@ async def test_a_node_whose_clock_is_off_is_measured_and_refused(world: World, a
     assert (await world.totals()).quantities[UsageMetric.COMPUTE_HOURS] == 0
 
 
-async def test_a_token_is_kept_as_a_hash_and_void_when_revoked_or_replaced(world: World) -> None:
+async def test_a_token_is_kept_as_a_hash_and_void_when_revoked_or_replaced(world: NodeWorld) -> None:
     first = await world.nodes.issue_token("rack-9")
     second = await world.nodes.issue_token("rack-9")
     with pytest.raises(NodeRefused):
@@ -219,7 +142,7 @@ async def test_a_token_is_kept_as_a_hash_and_void_when_revoked_or_replaced(world
         await world.nodes.issue_token("../etc")
 
 
-def test_a_batch_comes_back_from_the_wire_as_it_was_and_unreadable_items_alone_are_none(world: World) -> None:
+def test_a_batch_comes_back_from_the_wire_as_it_was_and_unreadable_items_alone_are_none(world: NodeWorld) -> None:
     batch = world.batch(NodeItem(record=world.record(), counters=world.counters()), NodeItem(size=size(world)))
     body = to_wire_batch(batch)
     assert to_wire_batch(from_wire_batch(body)) == body

@@ -1,6 +1,6 @@
 """All SQL of storage holders (writable layers and volumes) and their sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from helvetia.containers.model import StorageSize
@@ -80,6 +80,7 @@ ORDER BY account_id, service_id, holder FOR NO KEY UPDATE
 _MARK_GONE = """
 UPDATE storage_holders SET gone_ns = seen_ns
 WHERE node = %(node)s AND gone_ns IS NULL AND seen_ns < %(looked_ns)s
+  AND coalesce(of_holder, holder) <> ALL(%(held)s::text[])
 """
 
 
@@ -91,6 +92,7 @@ async def save_sizes(
     looked_ns: int,
     recorded_at: datetime,
     is_whole: bool = True,
+    held: Collection[str] = (),
 ) -> None:
     """A look at a node: its sizes are stored; after a whole one, what is not there any more went when last seen.
 
@@ -113,6 +115,7 @@ async def save_sizes(
         statements.append(_SAVE_UNKNOWN)
     if is_whole:
         statements.append(_MARK_GONE)
+        values["held"] = list(held)
     for statement in statements:
         await tx.execute(statement, values)
 

@@ -5,7 +5,7 @@ with DatabaseUnavailable, changing nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -64,9 +64,18 @@ class LookRecorder:
                 _log.warning("metering.container_unowned", incarnation=finding.incarnation, detail=finding.detail)
 
     async def record_sizes(
-        self, node: str, sizes: Sequence[StorageSize], looked_ns: int, *, is_whole: bool = True
+        self,
+        node: str,
+        sizes: Sequence[StorageSize],
+        looked_ns: int,
+        *,
+        is_whole: bool = True,
+        held: Collection[str] = (),
     ) -> int:
-        """Sizes of layers and volumes; after the last of a look, what was not seen is gone. How many are owned."""
+        """Sizes of layers and volumes; after the last of a look, what was not seen is gone. How many are owned.
+
+        `held`: what is there too, though no size of it was believed.
+        """
         async with self._database.transaction() as tx:
             owners = await store_runs.owners(tx, {size.service_id for size in sizes})
             owned = [(owners[size.service_id], size) for size in sizes if size.service_id in owners]
@@ -74,7 +83,7 @@ class LookRecorder:
             if transfers:
                 owned = await store_parts.route_sizes(tx, owned, transfers)
             await store_storage.save_sizes(
-                tx, node, owned, looked_ns=looked_ns, recorded_at=self._clock.now(), is_whole=is_whole
+                tx, node, owned, looked_ns=looked_ns, recorded_at=self._clock.now(), is_whole=is_whole, held=held
             )
             await store_parts.split_holders(tx, transfers)
             strays = [size for size in sizes if size.service_id not in owners]

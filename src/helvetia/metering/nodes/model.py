@@ -21,6 +21,10 @@ AGE_MAX_NS = 35 * 86_400 * NS_PER_S
 
 ITEMS_MAX = 200
 LISTED_MAX = 2_000
+HELD_MAX = 3_000
+HELD_CHARS_MAX = 200_000
+"""What is there of more than that does not fit in a post: then a look at the sizes ends nothing."""
+
 MEMORY_BYTES_MAX = 2**46
 SIZE_BYTES_MAX = 2**50
 BYTES_PER_S_MAX = 2**37
@@ -41,7 +45,7 @@ class NodeItem:
 class NodeBatch:
     """A part of one look at a node. `listed`: in the last part of a sweep, all containers that the engine knows.
 
-    `ends_sizes`: the last part of a look at all sizes. `sent_ns`: the node's clock when it was posted.
+    `held`: in the last part of a look at all sizes, every layer and volume that is there, told of or not.
     """
 
     batch_id: UUID
@@ -49,7 +53,7 @@ class NodeBatch:
     interval_ms: int
     items: Sequence[NodeItem | None]
     listed: Sequence[str] | None = None
-    ends_sizes: bool = False
+    held: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -
 
 
 def _refused_record(record: ContainerRecord, batch: NodeBatch, node: str, known: Known, now_ns: int) -> str | None:
-    instants = [record.created_ns, *((record.started_ns,) if record.started_ns is not None else ())]
+    instants = [one for one in (record.created_ns, record.started_ns, record.finished_ns) if one is not None]
     owner = known.services.get(record.service_id)
     if known.nodes.get(record.container_id, node) != node:
         return "other_node"

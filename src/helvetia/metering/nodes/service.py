@@ -86,9 +86,10 @@ class NodeService:
             gone = sorted(await looks.unfinished(node.node, looked_ns) - set(batch.listed))
         if records or gone:
             await looks.record(node.node, records, counters, looked_ns, gone)
-        if sizes or batch.ends_sizes:
-            is_whole = batch.ends_sizes and all(answer.accepted for answer in answers)
-            await looks.record_sizes(node.node, sizes, looked_ns, is_whole=is_whole)
+        if sizes or batch.held is not None:
+            await looks.record_sizes(
+                node.node, sizes, looked_ns, is_whole=batch.held is not None, held=batch.held or ()
+            )
         stopped = [record.container_id for record in records if record.state is ContainerState.EXITED]
         async with self._database.transaction() as tx:
             removable = await store.complete_containers(tx, node.node, stopped)

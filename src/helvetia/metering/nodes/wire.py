@@ -9,12 +9,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from helvetia.metering.errors import InvalidBatch
-from helvetia.metering.nodes.model import ITEMS_MAX, LISTED_MAX, BatchAnswer, NodeBatch, NodeItem
+from helvetia.metering.nodes.model import HELD_MAX, ITEMS_MAX, LISTED_MAX, BatchAnswer, NodeBatch, NodeItem
 
 _ITEM = TypeAdapter(NodeItem)
 _BATCH = TypeAdapter(NodeBatch)
 _ANSWER = TypeAdapter(BatchAnswer)
 INT64_MAX = 2**63 - 1
+NAME_MAX = 255
 
 
 class _Envelope(BaseModel):
@@ -25,7 +26,8 @@ class _Envelope(BaseModel):
     interval_ms: int = Field(ge=100, le=60_000)
     items: list[Any] = Field(max_length=ITEMS_MAX)
     listed: list[str] | None = Field(default=None, max_length=LISTED_MAX)
-    ends_sizes: bool = False
+    held: list[str] | None = Field(default=None, max_length=HELD_MAX)
+    ends_sizes: bool = Field(default=False, description="Of agents that do not tell `held`: it ends nothing.")
 
 
 def to_wire_batch(batch: NodeBatch) -> bytes:
@@ -44,7 +46,7 @@ def from_wire_batch(body: bytes) -> NodeBatch:
         interval_ms=envelope.interval_ms,
         items=[_item(one) for one in envelope.items],
         listed=envelope.listed,
-        ends_sizes=envelope.ends_sizes,
+        held=None if envelope.held is None else [name for name in envelope.held if _is_name(name)],
     )
 
 
@@ -57,12 +59,20 @@ def _item(value: object) -> NodeItem | None:
 
 
 def _fits(item: NodeItem) -> bool:
-    """Whether every number fits the ledger's columns."""
+    """Whether every number and every name fits the ledger's columns."""
     parts = (item.record, item.counters, item.size)
-    numbers = [getattr(part, name) for part in parts if part is not None for name in part.__slots__]
-    return all(abs(one) <= INT64_MAX for one in numbers if isinstance(one, int)) and (
-        item.record is None or max(abs(item.record.restart_count), abs(item.record.exit_code or 0)) < 2**31
+    values = [getattr(part, name) for part in parts if part is not None for name in part.__slots__]
+    names = [one for one in values if isinstance(one, str)]
+    return (
+        all(abs(one) <= INT64_MAX for one in values if isinstance(one, int))
+        and all(_is_name(one) for one in (*names, *(item.record.volumes if item.record is not None else ())))
+        and (item.record is None or max(abs(item.record.restart_count), abs(item.record.exit_code or 0)) < 2**31)
     )
+
+
+def _is_name(text: str) -> bool:
+    """Whether an engine can have given this name: the ledger's keys hold no zero byte and nothing of any length."""
+    return 0 < len(text) <= NAME_MAX and text.isascii() and text.isprintable()
 
 
 def to_wire_answer(answer: BatchAnswer) -> bytes:

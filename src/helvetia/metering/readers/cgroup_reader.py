@@ -213,11 +213,13 @@ def read_text(path: str) -> str:
 
     Raises:
         OSError: it cannot be read.
-        DamagedFile: it is larger than any counter file, or not text.
+        DamagedFile: it is larger than any counter file, not text, or breaks off in a line: half a number is another.
     """
     content = _read_bytes(path)
     if len(content) == _FILE_MAX_BYTES or not content.isascii():
         raise DamagedFile(f"{path} is not a counter file")
+    if content and not content.endswith(b"\n"):
+        raise DamagedFile(f"{path} breaks off in a line")
     return content.decode("ascii")
 
 
