@@ -117,11 +117,12 @@ def build_house(
     test_clock: str | None = None,
     sandbox_origin: str | None = None,
     pace: ReportsConfig | None = None,
+    host: SimulatedHost | None = None,
 ) -> BillingHouse:
     subscriptions = SubscriptionService(database, clock, gateway, prices)
     queue, config = JobQueue(database.url), BillingConfig(test_clock=test_clock, sandbox_origin=sandbox_origin)
     billing = BillingService(database, clock, gateway, prices, subscriptions, queue, config)
-    host = SimulatedHost("test", clock)
+    host = host or SimulatedHost("test", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     accounts = AccountService(database, clock, ClosingHooks(clock))
     pace = pace or ReportsConfig()
