@@ -1,55 +1,11 @@
 """The commands, as a person or a script calls them: output, exit codes, and what they say when something is wrong."""
 
-import asyncio
 import json
-import os
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from helvetia.settings import PRICE_VARIABLES
-from support.whole_house import sandbox_variables
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-class Shell:
-    """Runs `helvetia …` in an empty directory with just these variables set."""
-
-    def __init__(self, directory: Path, variables: dict[str, str]) -> None:
-        self._directory = directory
-        self.variables = variables
-
-    async def helvetia(self, *arguments: str, **more: str) -> Answer:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "helvetia",
-            *arguments,
-            cwd=self._directory,
-            env={**kept, **self.variables, **more},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        return Answer(code=process.returncode or 0, out=out.decode(), err=err.decode())
-
-
-@pytest.fixture
-async def shell(sandbox_url: str, database_url: str, tmp_path: Path) -> Shell:
-    variables = await sandbox_variables(sandbox_url, f"sk_test_{uuid4().hex}")
-    house = {"DATABASE_URL": database_url, "CONTAINER_HOST": "process", "DATA_DIRECTORY": str(tmp_path / "data")}
-    return Shell(tmp_path, {**variables, **house})
+from support.command_shell import Shell
 
 
 async def test_help_names_every_command(shell: Shell) -> None:

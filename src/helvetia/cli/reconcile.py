@@ -1,10 +1,12 @@
 """`helvetia reconcile`: compare every customer with Stripe now, repair what is ours, and say what differs."""
 
+import sys
 from functools import partial
 
 from dishka import AsyncContainer
 
 from helvetia.cli.run import print_json, run_in_house
+from helvetia.kernel.errors import Unavailable
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement.service import SettlementService, to_wire
 from helvetia.webhooks.model import Comparison
@@ -23,7 +25,7 @@ def reconcile(*, usage: bool = False, json: bool = False) -> int:
     What a fresh read repairs is repaired; the rest is listed. Nothing is changed at Stripe.
 
     Exit code 0 when everything could be read and no difference is left, 1 otherwise; with --usage, 1 when something
-    differs and 3 when not every account could be read.
+    differs and 3 when not every account could be read, or Stripe does not answer at all.
 
     Example: helvetia reconcile --usage --json
 
@@ -63,7 +65,11 @@ def reconcile(*, usage: bool = False, json: bool = False) -> int:
 
 
 async def _compare_usage(house: AsyncContainer, *, json: bool) -> int:
-    found = await (await house.get(SettlementService)).compare_all()
+    try:
+        found = await (await house.get(SettlementService)).compare_all()
+    except Unavailable as error:
+        print(f"{error.detail} [{error.code}]", file=sys.stderr)
+        return EXIT_NOT_READ
     if json:
         print_json(
             {
