@@ -90,6 +90,13 @@ async def test_service_tells_its_rows_runs_and_gaps(customer: Customer) -> None:
     body = await customer.get(f"services/{customer.service_id}", grain="hour", **_last_day(customer))
     assert [row["start"] for row in body["history"]["rows"]] == ["2026-03-10T06:00:00Z", "2026-03-10T08:00:00Z"]
     assert (body["name"], body["complete"], body["gaps"], body["runs"]) == ("web", True, [], [])
+    assert body["shown"] == {
+        "knownFrom": body["history"]["start"],
+        "cpuSeconds": None,
+        "memoryPeakBytes": None,
+        "receivedBytes": None,
+        "internalBytes": None,
+    }
 
 
 async def test_explanation_leads_from_the_amount_to_the_record(customer: Customer) -> None:

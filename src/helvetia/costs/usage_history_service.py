@@ -17,8 +17,8 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering import store_usage
 from helvetia.metering.errors import MeteredServiceNotFound
-from helvetia.metering.history import store
-from helvetia.metering.history.model import Grain, ServiceRun, UsageFilter
+from helvetia.metering.history import store, store_shown
+from helvetia.metering.history.model import Grain, ServiceRun, ShownFigures, UsageFilter
 from helvetia.metering.model import UsageTotals
 from helvetia.rating.rate_usage import rate_usage
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
@@ -28,13 +28,14 @@ RUNS_SHOWN_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceUsage:
-    """One service in a range: what it used, and its newest runs."""
+    """One service in a range: what it used, its newest runs, and what is shown and never billed."""
 
     service_id: ServiceId
     name: str
     totals: UsageTotals
     history: UsageHistory
     runs: Sequence[ServiceRun]
+    shown: ShownFigures
 
 
 class UsageHistoryService:
@@ -70,8 +71,9 @@ class UsageHistoryService:
             names = await service_names(tx, account_id)
             totals = await store_usage.totals(tx, account_id, wanted.period, service_id)
             runs = await store.runs(tx, account_id, service_id, wanted.period, limit=RUNS_SHOWN_MAX)
+            shown = await store_shown.shown_figures(tx, account_id, service_id, wanted.period)
         name = names.get(service_id, "")
-        return ServiceUsage(service_id=service_id, name=name, totals=totals, history=history, runs=runs)
+        return ServiceUsage(service_id=service_id, name=name, totals=totals, history=history, runs=runs, shown=shown)
 
     async def names(self, account_id: AccountId) -> Mapping[ServiceId, str]:
         """The names of the account's services, deleted ones too."""

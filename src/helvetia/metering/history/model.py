@@ -98,3 +98,43 @@ class ServiceRun:
     exit_code: int | None
     oom_killed: bool | None
     vanished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCounters:
+    """Cumulative counters of one run: the last in a range, the last before it, the first in it; None: not read.
+
+    `run_started_ns`: where the counters began, if that was before this owner's part of the run.
+    """
+
+    started_ns: int
+    run_started_ns: int | None
+    lived_until_ns: int
+    memory_peak_bytes: int | None
+    cpu_ns: int | None
+    cpu_before_ns: int | None
+    cpu_first_ns: int | None
+    received_bytes: int | None
+    received_before_bytes: int | None
+    received_first_bytes: int | None
+    transmitted_bytes: int | None
+    transmitted_before_bytes: int | None
+    transmitted_first_bytes: int | None
+    external_bytes: int | None
+    external_before_bytes: int | None
+    external_first_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFigures:
+    """What is recorded and never billed, from `known_from` on; None: no reading tells.
+
+    `memory_peak_bytes`: the most that one container held at once since its start. `internal_bytes`: sent to containers
+    of the same host; None as soon as one container's could not be told apart.
+    """
+
+    known_from: datetime
+    cpu_ns: int | None
+    memory_peak_bytes: int | None
+    received_bytes: int | None
+    internal_bytes: int | None

@@ -11,6 +11,7 @@ from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import Money
 from helvetia.metering.history.model import PieceReading, ServiceRun, UsagePiece
 from helvetia.metering.model import UsageGap
+from helvetia.web.api.schemas.shown import ShownAnswer, to_wire_shown
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
 
 
@@ -84,6 +85,7 @@ class ServiceUsageAnswer(WireAnswer):
     complete: bool
     gaps: list[GapAnswer]
     runs: list[RunAnswer]
+    shown: ShownAnswer
     history: UsageHistoryAnswer
 
 
@@ -179,6 +181,7 @@ def to_wire_service_usage(usage: ServiceUsage, currency: str) -> ServiceUsageAns
         complete=usage.totals.is_complete,
         gaps=[to_wire_gap(gap) for gap in usage.totals.gaps],
         runs=[_run(run) for run in usage.runs],
+        shown=to_wire_shown(usage.shown),
         history=to_wire_history(usage.history, {usage.service_id: usage.name}, currency),
     )
 
