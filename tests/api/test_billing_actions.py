@@ -199,6 +199,18 @@ async def test_invoice_payments_and_methods_are_told(shop: Shop, sandbox_url: st
         assert [(one["label"], one["isDefault"]) for one in methods] == [("Visa •••• 4242", True)]
 
 
+async def _paged_kinds(client: httpx2.AsyncClient, *, limit: int) -> list[list[str]]:
+    pages: list[list[str]] = []
+    cursor: dict[str, str] = {}
+    for _ in range(10):
+        page = (await client.get(f"{BILLING}/payments", params={"limit": limit, **cursor})).json()
+        pages.append([one["kind"] for one in page["payments"]])
+        if page["nextCursor"] is None:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    return pages
+
+
 async def test_declined_payment_says_why_in_plain_words(shop: Shop) -> None:
     await shop.subscribe()
     customer_id = await shop.customer_id()
@@ -211,6 +223,9 @@ async def test_declined_payment_says_why_in_plain_words(shop: Shop) -> None:
         assert (declined.json()["charged"], "bank declined" in declined.json()["detail"]) == ("no", True)
         kinds = [one["kind"] for one in (await client.get(f"{BILLING}/payments")).json()["payments"]]
         assert kinds == ["failed_attempt", "failed_attempt", "payment"]
+        assert await _paged_kinds(client, limit=2) == [kinds[:2], kinds[2:]]
+        refused = await client.get(f"{BILLING}/payments", params={"cursor": "%%%"})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_cursor")
         preview = await client.post(f"{BILLING}/subscription/preview", json={"plan": "PRO"})
         assert (preview.status_code, preview.json()["code"]) == (402, "unpaid_invoices")
         await _use_card(shop, customer_id, "pm_card_visa")

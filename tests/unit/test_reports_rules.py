@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helvetia.billing.errors import InvalidCursor, InvalidReport
-from helvetia.billing.model import InvoiceCursor, check_reportable
+from helvetia.billing.model import PageCursor, check_reportable
 from helvetia.kernel.identity import new_account_id
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_sold_quantity
@@ -176,11 +176,11 @@ def test_reported_value_has_six_places_and_fifteen_digits(value: str, is_fine: b
 
 
 def test_cursor_survives_the_wire_and_garbage_is_refused() -> None:
-    cursor = InvoiceCursor(issued_at=NOW, stripe_invoice_id="in_1")
-    assert InvoiceCursor.from_wire(cursor.to_wire()) == cursor
+    cursor = PageCursor(happened_at=NOW, thing_id="in_1")
+    assert PageCursor.from_wire(cursor.to_wire()) == cursor
     for garbage in ("", "é", "%%%", "AAAA", "MjAyNi0wMy0yMHxpbl8x"):
         with pytest.raises(InvalidCursor):
-            InvoiceCursor.from_wire(garbage)
+            PageCursor.from_wire(garbage)
 
 
 def test_m01_no_fleet_loses_more_than_one_quantum_however_often_it_is_reported() -> None:

@@ -114,28 +114,28 @@ class InvoicePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceCursor:
-    """Where a page ended: the last invoice shown."""
+class PageCursor:
+    """Where a page ended: the last thing shown, and when that was."""
 
-    issued_at: datetime
-    stripe_invoice_id: str
+    happened_at: datetime
+    thing_id: str
 
     def to_wire(self) -> str:
-        text = f"{self.issued_at.isoformat()}|{self.stripe_invoice_id}"
+        text = f"{self.happened_at.isoformat()}|{self.thing_id}"
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
-    def from_wire(cls, text: str) -> "InvoiceCursor":
+    def from_wire(cls, text: str) -> "PageCursor":
         """Raises InvalidCursor."""
         try:
             padded = text + "=" * (-len(text) % 4)
-            issued_at, _, invoice_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode().partition("|")
-            instant = datetime.fromisoformat(issued_at)
+            happened_at, _, thing_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode().partition("|")
+            instant = datetime.fromisoformat(happened_at)
         except (ValueError, binascii.Error) as error:
             raise InvalidCursor from error
-        if instant.tzinfo is None or not invoice_id or "\x00" in invoice_id:
+        if instant.tzinfo is None or not thing_id or "\x00" in thing_id:
             raise InvalidCursor
-        return cls(issued_at=instant, stripe_invoice_id=invoice_id)
+        return cls(happened_at=instant, thing_id=thing_id)
 
 
 def check_reportable(event: MeterEvent) -> None:

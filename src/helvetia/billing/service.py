@@ -15,10 +15,10 @@ from helvetia.billing.mirror_invoices import mirror_invoices
 from helvetia.billing.model import (
     PAGE_SIZE_MAX,
     BillingConfig,
-    InvoiceCursor,
     InvoiceLineRecord,
     InvoicePage,
     InvoiceRecord,
+    PageCursor,
     check_reportable,
 )
 from helvetia.billing.open_checkout import open_checkout
@@ -215,13 +215,13 @@ class BillingService:
     async def get_invoices(self, account_id: AccountId, *, limit: int = 20, cursor: str | None = None) -> InvoicePage:
         """Mirrored invoices, newest first. Raises InvalidCursor."""
         size = max(1, min(limit, PAGE_SIZE_MAX))
-        after = None if cursor is None else InvoiceCursor.from_wire(cursor)
+        after = None if cursor is None else PageCursor.from_wire(cursor)
         async with self._database.transaction() as tx:
             found = await store.invoices(tx, account_id, after=after, limit=size + 1)
         shown = found[:size]
         if len(found) <= size:
             return InvoicePage(invoices=shown, next_cursor=None)
-        last = InvoiceCursor(issued_at=shown[-1].issued_at, stripe_invoice_id=shown[-1].stripe_invoice_id)
+        last = PageCursor(happened_at=shown[-1].issued_at, thing_id=shown[-1].stripe_invoice_id)
         return InvoicePage(invoices=shown, next_cursor=last.to_wire())
 
     async def get_invoice(

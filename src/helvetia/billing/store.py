@@ -7,7 +7,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from helvetia.billing.errors import InvoiceNotFound
-from helvetia.billing.model import InvoiceCursor, InvoiceLineRecord, InvoiceRecord
+from helvetia.billing.model import InvoiceLineRecord, InvoiceRecord, PageCursor
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.model import Invoice, InvoiceLine
@@ -91,13 +91,13 @@ def _to_values(account_id: AccountId, invoice: Invoice) -> dict[str, Any]:
 
 
 async def invoices(
-    tx: Transaction, account_id: AccountId, *, after: InvoiceCursor | None, limit: int
+    tx: Transaction, account_id: AccountId, *, after: PageCursor | None, limit: int
 ) -> tuple[InvoiceRecord, ...]:
     """Newest first, from after the cursor on."""
     where, values = "", [account_id]
     if after is not None:
         where = " AND (issued_at, stripe_invoice_id) < (%s, %s)"
-        values += [after.issued_at, after.stripe_invoice_id]  # type: ignore[list-item]
+        values += [after.happened_at, after.thing_id]  # type: ignore[list-item]
     async with tx.cursor(row_factory=class_row(InvoiceRecord)) as cursor:
         await cursor.execute(
             f"SELECT {_ROW} FROM invoices WHERE account_id = %s{where}"

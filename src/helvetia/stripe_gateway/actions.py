@@ -268,7 +268,7 @@ class StripeActions(StripeGateway, StripeUpcoming, Protocol):
         ...
 
     async def list_charges(self, customer_id: str) -> Sequence[Charge]:
-        """Newest first, at most 100."""
+        """Newest first, at most 1,000."""
         ...
 
     async def list_refunds(self, charge_id: str) -> Sequence[Refund]:

@@ -167,8 +167,8 @@ class StripeClientActions:
 
     async def list_charges(self, customer_id: str) -> Sequence[Charge]:
         refuse_transaction()
-        answer = await call(self._client.v1.charges.list_async({"customer": customer_id, "limit": PAGE_SIZE}))
-        return tuple(from_stripe_charge(raw) for raw in read_rows(answer))
+        found = await all_pages(self._client.v1.charges.list_async, {"customer": customer_id})
+        return tuple(from_stripe_charge(raw) for raw in found)
 
     async def list_refunds(self, charge_id: str) -> Sequence[Refund]:
         refuse_transaction()

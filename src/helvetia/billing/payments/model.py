@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from helvetia.billing.model import PageCursor
 from helvetia.stripe_gateway.actions import Charge, PaymentMethod, Refund
 from helvetia.stripe_gateway.model import Invoice
 
-PAYMENTS_MAX = 100
+PAYMENTS_MAX = 1000
 REFUNDED_MAX = 20
 
 
@@ -52,9 +53,10 @@ class MethodEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payments:
-    """Newest first; `as_of` is when Stripe was read."""
+    """A page, newest first; `next_cursor` is None on the last one. `as_of` is when Stripe was read."""
 
     entries: Sequence[PaymentEntry]
+    next_cursor: str | None
     as_of: datetime | None
 
 
@@ -113,8 +115,25 @@ def to_entries(
         entries.append(
             _refunded(refund, charge, None if charge is None else by_intent.get(charge.payment_intent_id or ""))
         )
-    entries.sort(key=lambda entry: (entry.happened_at, entry.payment_id), reverse=True)
+    entries.sort(key=_place, reverse=True)
     return tuple(entries[:PAYMENTS_MAX])
+
+
+def to_page(
+    entries: Sequence[PaymentEntry], *, after: PageCursor | None, limit: int, as_of: datetime | None
+) -> Payments:
+    """The page behind the cursor: it holds its place when newer entries come, or its own entry is gone."""
+    left = [one for one in entries if after is None or _place(one) < (after.happened_at, after.thing_id)]
+    shown = left[:limit]
+    if len(left) <= limit:
+        return Payments(entries=shown, next_cursor=None, as_of=as_of)
+    happened_at, payment_id = _place(shown[-1])
+    last = PageCursor(happened_at=happened_at, thing_id=payment_id)
+    return Payments(entries=shown, next_cursor=last.to_wire(), as_of=as_of)
+
+
+def _place(entry: PaymentEntry) -> tuple[datetime, str]:
+    return entry.happened_at, entry.payment_id
 
 
 def _charged(charge: Charge, invoice: Invoice | None) -> PaymentEntry:

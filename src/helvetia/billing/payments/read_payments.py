@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from helvetia.billing.model import PageCursor
 from helvetia.billing.parts import BillingParts
 from helvetia.billing.payments import store
 from helvetia.billing.payments.model import (
@@ -13,6 +14,7 @@ from helvetia.billing.payments.model import (
     payment_from_stored,
     to_entries,
     to_methods,
+    to_page,
     to_stored,
 )
 from helvetia.kernel.errors import Unavailable
@@ -22,8 +24,10 @@ from helvetia.stripe_gateway.time_limit import within
 from helvetia.subscriptions import store as subscriptions
 
 
-async def read_payments(parts: BillingParts, account_id: AccountId) -> Payments:
-    """Attempts, payments and refunds. Raises Unavailable only when there is no copy either."""
+async def read_payments(
+    parts: BillingParts, account_id: AccountId, *, after: PageCursor | None, limit: int
+) -> Payments:
+    """Attempts, payments and refunds, a page of them. Raises Unavailable only when there is no copy either."""
 
     async def read(customer_id: str) -> Sequence[dict[str, Any]]:
         charges = await parts.gateway.list_charges(customer_id)
@@ -35,8 +39,8 @@ async def read_payments(parts: BillingParts, account_id: AccountId) -> Payments:
 
     found = await _fresh_or_stored(parts, account_id, "payments", read)
     if found is None:
-        return Payments(entries=(), as_of=None)
-    return Payments(entries=tuple(payment_from_stored(row) for row in found.body), as_of=found.read_at)
+        return to_page((), after=None, limit=limit, as_of=None)
+    return to_page([payment_from_stored(row) for row in found.body], after=after, limit=limit, as_of=found.read_at)
 
 
 async def read_methods(parts: BillingParts, account_id: AccountId) -> Methods:

@@ -1,6 +1,6 @@
 """The use cases of payments: what was paid and how, with what it can be paid, and paying an open invoice."""
 
-from helvetia.billing.model import BillingConfig
+from helvetia.billing.model import PAGE_SIZE_MAX, BillingConfig, PageCursor
 from helvetia.billing.parts import BillingParts
 from helvetia.billing.payments.model import Methods, Payments
 from helvetia.billing.payments.pay_invoice import pay_invoice, pdf_address
@@ -40,9 +40,14 @@ class PaymentService:
             config=config,
         )
 
-    async def list_payments(self, account_id: AccountId) -> Payments:
-        """Attempts, payments and refunds, newest first; our copy with its age while Stripe is away."""
-        return await read_payments(self._parts, account_id)
+    async def list_payments(self, account_id: AccountId, *, limit: int = 20, cursor: str | None = None) -> Payments:
+        """Attempts, payments and refunds, newest first; our copy with its age while Stripe is away.
+
+        Raises:
+            InvalidCursor
+        """
+        after = None if cursor is None else PageCursor.from_wire(cursor)
+        return await read_payments(self._parts, account_id, after=after, limit=max(1, min(limit, PAGE_SIZE_MAX)))
 
     async def list_methods(self, account_id: AccountId) -> Methods:
         """Cards and other methods, the default first; our copy with its age while Stripe is away."""

@@ -1,8 +1,6 @@
 """Billing: the subscription, this period's usage and its cost, invoices, and what a client must know of payments."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from helvetia.billing.payments.service import PaymentService
@@ -12,7 +10,7 @@ from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.service import CostService
 from helvetia.kernel.clock import Clock
 from helvetia.subscriptions.service import SubscriptionService
-from helvetia.web.api.payment_controller import InvoiceId
+from helvetia.web.api.payment_controller import Cursor, InvoiceId, Limit
 from helvetia.web.api.schemas.billing import (
     ConfigAnswer,
     InvoiceDetailAnswer,
@@ -27,9 +25,6 @@ from helvetia.web.api.schemas.billing import (
 from helvetia.web.api.schemas.estimate import EstimateAnswer, to_wire_estimate
 from helvetia.web.config import WebConfig
 from helvetia.web.middleware.authenticate import BillingReader
-
-Cursor = Annotated[str | None, Query(max_length=300, description="`nextCursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 class BillingController:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
@@ -24,6 +24,8 @@ from helvetia.web.api.schemas.settlement import (
 )
 from helvetia.web.middleware.authenticate import BillingReader, MoneyMover
 
+Cursor = Annotated[str | None, Query(max_length=300, description="`nextCursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=100)]
 InvoiceId = Annotated[str, Path(pattern="^[A-Za-z0-9_]{1,100}$", description="The invoice's id.")]
 
 
@@ -42,9 +44,9 @@ class PaymentController:
         add("/api/v1/billing/open-invoices/pay", self.pay_open, methods=["POST"], tags=["billing"])
         add("/api/v1/billing/invoices/{invoice_id}/pay", self.pay_invoice, methods=["POST"], tags=["billing"])
 
-    async def list_payments(self, caller: BillingReader) -> PaymentListAnswer:
+    async def list_payments(self, caller: BillingReader, cursor: Cursor = None, limit: Limit = 20) -> PaymentListAnswer:
         """Attempts, payments and refunds, newest first, with the reason in plain words where one failed."""
-        return to_wire_payments(await self._payments.list_payments(caller.account_id))
+        return to_wire_payments(await self._payments.list_payments(caller.account_id, limit=limit, cursor=cursor))
 
     async def list_methods(self, caller: BillingReader) -> PaymentMethodListAnswer:
         """Cards and other methods, the default first. They are changed in the portal."""

@@ -25,9 +25,10 @@ class PaymentAnswer(WireAnswer):
 
 
 class PaymentListAnswer(WireAnswer):
-    """Newest first, at most 100. `asOf` is when Stripe was read: older while Stripe is away; null for no customer."""
+    """Newest first. `asOf` is when Stripe was read: older while Stripe is away; null for no customer."""
 
     payments: list[PaymentAnswer]
+    next_cursor: str | None
     as_of: WireInstant | None
 
 
@@ -61,7 +62,11 @@ class PaidInvoiceAnswer(WireAnswer):
 
 
 def to_wire_payments(payments: Payments) -> PaymentListAnswer:
-    return PaymentListAnswer(payments=[_payment(entry) for entry in payments.entries], as_of=payments.as_of)
+    return PaymentListAnswer(
+        payments=[_payment(entry) for entry in payments.entries],
+        next_cursor=payments.next_cursor,
+        as_of=payments.as_of,
+    )
 
 
 def to_wire_methods(methods: Methods) -> PaymentMethodListAnswer:
