@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from prometheus_client import REGISTRY, generate_latest
 
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
@@ -81,3 +82,30 @@ async def test_end_is_forced_only_where_one_was_asked_for(world: WebWorld) -> No
         assert (answer.status_code, answer.json()["code"]) == (404, "no_cancellation")
         comparison = (await operator.get(f"{BASE}/usage-comparison")).json()
         assert comparison == {"comparedFrom": None, "differences": []}
+
+
+async def test_d12_what_runs_the_house_can_be_seen_compared_and_taken_away(world: WebWorld, clock: ManualClock) -> None:
+    """Audit record, metrics of lag and of failed webhooks, comparison of usage, and the export: each answers."""
+    task_id = await insert_task(world, clock)
+    (user_token,) = world.tokens.values()
+    async with client(world, "") as stranger:
+        forged = await stranger.post("/api/v1/webhooks/stripe", content=b"{}", headers={"Stripe-Signature": "t=1,v1=0"})
+    told = generate_latest(REGISTRY).decode()  # what /metrics serves of the whole product
+    async with client(world, TOKEN) as operator:
+        decision = {"decision": "waive", "amount": "2.00", "reason": "goodwill"}
+        assert (await operator.post(f"{BASE}/usage-tasks/{task_id}", json=decision)).status_code == 200
+        assert (await operator.get(f"{BASE}/usage-comparison")).status_code == 200
+    async with client(world, user_token) as owner:
+        exported = await owner.get("/api/v1/billing/usage/export")
+    assert (exported.status_code, exported.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    for lag in (
+        "helvetia_meter_reports_oldest_due_seconds",
+        "helvetia_webhooks_oldest_waiting_seconds",
+        "helvetia_worker_tick_late_seconds",
+        "helvetia_usage_differences",
+    ):
+        assert f"# TYPE {lag} gauge" in told
+    assert f'helvetia_webhooks_events_total{{outcome="{forged.json()["code"]}"}}' in told
+    async with world.database.transaction() as tx:
+        cursor = await tx.execute("SELECT reason FROM audit_entries WHERE action = 'usage_task.waived'")
+        assert await cursor.fetchall() == [("goodwill",)]

@@ -37,6 +37,7 @@ from helvetia.meter_reports.queue_reports import missing_values, queue_reports
 from helvetia.meter_reports.reject_reports import reject_reports, suspect_reports
 from helvetia.meter_reports.send_reports import SendParts, drain_reports, send_reports
 from helvetia.metering.service import MeteringService
+from helvetia.observability.metrics import REPORTS_OLDEST_DUE_S
 from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.errors import StripeNotAuthorized, StripeRateLimited, StripeUnavailable
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
@@ -132,9 +133,21 @@ class MeterReportService:
         return await send_reports(self._send, limit=limit)
 
     async def drain(self) -> SendRound:
-        """The tick: send what is due, batch after batch, until nothing is left or Stripe does not answer."""
-        self._prices.require()
-        return await drain_reports(self._send)
+        """The tick: send what is due, batch after batch, until nothing is left or Stripe does not answer.
+
+        The age of what waits is told whatever becomes of it: without verified prices too.
+        """
+        try:
+            self._prices.require()
+            return await drain_reports(self._send)
+        finally:
+            await self._tell_age()
+
+    async def _tell_age(self) -> None:
+        async with self._database.transaction() as tx:
+            oldest_at = await store.oldest_due_at(tx)
+        age = timedelta() if oldest_at is None else self._clock.now() - oldest_at
+        REPORTS_OLDEST_DUE_S.set(max(0.0, age.total_seconds()))
 
     async def confirm(self, account_id: AccountId, period_start: datetime) -> tuple[Confirmation, ...]:
         """Compare one billing period with Stripe's summaries, and settle what they settle."""

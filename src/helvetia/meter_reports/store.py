@@ -176,6 +176,13 @@ async def reports_of_range(
     )
 
 
+async def oldest_due_at(tx: Transaction) -> datetime | None:
+    """When the report was queued that waits longest for Stripe to take it."""
+    cursor = await tx.execute("SELECT min(created_at) FROM meter_reports WHERE state = 'due'")
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
 async def count_open(tx: Transaction, account_id: AccountId, period_start: datetime) -> dict[ReportState, int]:
     """Rows of a billing period that are not at Stripe for sure."""
     cursor = await tx.execute(

@@ -24,4 +24,7 @@ ESTIMATE_DIFFERENCES = Gauge(
     "helvetia_costs_estimate_differences", "Accounts whose estimate differed from Stripe's preview when last checked"
 )
 USAGE_DIFFERENCES = Gauge("helvetia_usage_differences", "Differences of usage at each hop, as last compared", ["hop"])
+REPORTS_OLDEST_DUE_S = Gauge(
+    "helvetia_meter_reports_oldest_due_seconds", "Age of the oldest report of usage that Stripe has not taken yet"
+)
 USAGE_TASKS = Gauge("helvetia_usage_tasks_open", "Tasks about unbilled usage that wait for the operator")

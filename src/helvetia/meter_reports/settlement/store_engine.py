@@ -1,4 +1,9 @@
-"""SQL of the first hop: what the engine and the counters say, beside what the ledger holds; and of comparisons kept."""
+"""SQL of the first hop: what the engine and the counters say, beside what the ledger holds; and of comparisons kept.
+
+Compute is compared exactly (the engine's own start and finish against the pieces of each hour), and so are bytes (the
+highest counter seen of a run that is over). Memory is only bounded: never above the run's peak times its length.
+Storage is not compared: its readings are few, and how a volume grew between two of them nobody else knows.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
