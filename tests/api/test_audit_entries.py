@@ -53,11 +53,14 @@ class Scene:
 
     def __init__(self, world: WebWorld, user: User, clock: ManualClock) -> None:
         self.world, self.user, self.clock = world, user, clock
-        self.service_id = ""
+        self.service_id = self.organization_id = ""
 
     async def api(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         async with self.world.as_user(self.user) as client:
             return await client.request(method, path.replace("{service_id}", self.service_id), json=body)
+
+    async def transfer(self) -> httpx2.Response:
+        return await self.api("POST", f"{_SERVICE}/transfer", {"organizationId": self.organization_id})
 
     async def sign_in(self) -> httpx2.Response:
         async with self.world.client(Origin=self.world.config.public_base_url) as client:
@@ -112,6 +115,7 @@ CHANGES: dict[Change, tuple[Callable[[Scene], Awaitable[httpx2.Response]], str]]
     ("POST", f"{_SERVICE}/stop"): (by_api("POST", f"{_SERVICE}/stop"), "service_stopped"),
     ("POST", f"{_SERVICE}/restart"): (by_api("POST", f"{_SERVICE}/restart"), "service_restarted"),
     ("POST", f"{_SERVICE}/scale"): (by_api("POST", f"{_SERVICE}/scale", {"replicas": 2}), "service_changed"),
+    ("POST", f"{_SERVICE}/transfer"): (Scene.transfer, "service_transferred"),
     ("DELETE", _SERVICE): (by_api("DELETE", _SERVICE), "service_deleted"),
     ("POST", "/api/v1/organizations"): (by_api("POST", "/api/v1/organizations", {"name": "Labs"}), "account_created"),
     ("POST", "/api/v1/tokens"): (by_api("POST", "/api/v1/tokens", {"name": "another"}), "token_created"),
@@ -174,6 +178,9 @@ async def prepare(scene: Scene, change: Change) -> None:
     if "{service_id}" in change[1] or change[1] == f"{_ENFORCEMENT}/free":
         async with scene.world.as_user(scene.user) as client:
             scene.service_id = await create_service(client)
+    if change[1].endswith("/transfer"):
+        labs = await scene.world.accounts.create_organization("Labs", scene.user.account_id)
+        scene.organization_id = str(labs.account_id)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=" ".join)
@@ -185,7 +192,9 @@ async def test_success_leaves_an_entry_with_its_actor(scene: Scene, change: Chan
     assert answer.status_code < 400, answer.text
     added = [entry for entry in await entries(scene.world) if entry not in before]
     made = [one for one in added if one[2] == action]
-    assert [one[1] for one in made] == [f"user:{scene.user.account_id}"], added
+    accounts = 2 if action == "service_transferred" else 1
+    assert [one[1] for one in made] == [f"user:{scene.user.account_id}"] * accounts, added
+    assert len({one[0] for one in made}) == accounts
     assert isinstance(made[0][0], UUID)
     assert "hush" not in str(added)
 

@@ -1,6 +1,7 @@
 """Subscription rows, periods and outbox rows in a real database, without Stripe."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -172,8 +173,8 @@ async def test_row_that_is_being_sent_is_nobody_elses(
     database: Database, account_id: AccountId, clock: ManualClock
 ) -> None:
     async with database.transaction() as tx:
-        for revision in range(3):
-            await reports.insert_report(tx, _report(account_id, revision, "1"))
+        for revision, metric in enumerate(list(UsageMetric)[:3]):
+            await reports.insert_report(tx, replace(_report(account_id, revision, "1"), metric=metric))
     wall, lasts = clock.wall(), timedelta(seconds=60)
 
     async def claim() -> int:

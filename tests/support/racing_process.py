@@ -52,7 +52,8 @@ async def _ask(process: asyncio.subprocess.Process, requests: Sequence[dict[str,
     assert process.stdout is not None
     process.stdin.write(json.dumps(requests).encode() + b"\n")
     await process.stdin.drain()
-    line = await asyncio.wait_for(process.stdout.readline(), ANSWER_MAX_S)
+    while not (line := await asyncio.wait_for(process.stdout.readline(), ANSWER_MAX_S)).startswith(b"["):
+        assert line, "the process ended"  # any other line is its log
     answers: list[str] = json.loads(line)
     return answers
 
