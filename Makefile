@@ -34,7 +34,7 @@ check: setup ## format, lint, types, imports, unit tests
 	$(RUN)/ruff check src tests migrations
 	$(RUN)/mypy
 	$(RUN)/lint-imports
-	$(RUN)/python -m pytest -q tests/unit tests/architecture
+	$(RUN)/python -m pytest -q -n 2 --dist loadgroup tests/unit tests/architecture
 
 bench: setup ## measure; writes docs/benchmarks.md and build/bench.json
 	$(RUN)/python tests/performance/run.py

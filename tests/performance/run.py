@@ -16,8 +16,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 HEADER = """# Benchmarks
 
-Written by `make bench`. The load generator runs on the same cores as what it measures; a ratio compares with the bare
-equivalent in the same run. Machines differ and are noisy: compare ratios, not milliseconds.
+Written by `make bench`, or by some benchmarks alone (`tests/performance/run.py webhooks`), the others then keeping theirs.
+The load generator runs on the same cores as what it measures; a ratio compares with the bare equivalent in the same run.
+Machines differ and are noisy: compare ratios, not milliseconds.
 
 Machine: {machine}, Python {python}.
 """
@@ -32,21 +33,28 @@ def main() -> None:
         print(f"{name} …", flush=True)
         figures[name] = {"what": (module.__doc__ or "").splitlines()[0], "figures": asyncio.run(module.run())}
         print(json.dumps(figures[name]["figures"], indent=2, default=str), flush=True)
-    if len(chosen) == len(names):
-        _write(figures)
+    _write(figures)
 
 
 def _write(figures: dict[str, dict[str, object]]) -> None:
+    """The figures of this run; on the page, benchmarks that were not run keep theirs."""
     build = PROJECT / "build"
     build.mkdir(exist_ok=True)
     (build / "bench.json").write_text(json.dumps(figures, indent=2, default=str) + "\n")
-    text = [HEADER.format(machine=platform.machine(), python=platform.python_version())]
-    for name, one in figures.items():
-        text += ["", f"## {name.removeprefix('bench_')}", "", str(one["what"]), "", "| figure | value |", "|---|---|"]
-        rows = one["figures"]
-        assert isinstance(rows, dict)
-        text += [f"| {key.replace('_', ' ')} | {value} |" for key, value in rows.items()]
-    (PROJECT / "docs" / "benchmarks.md").write_text("\n".join(text) + "\n")
+    page = PROJECT / "docs" / "benchmarks.md"
+    _, *kept = page.read_text().split("\n## ") if page.exists() else [""]
+    sections = {text.partition("\n")[0]: f"## {text.rstrip()}\n" for text in kept}
+    sections |= {name.removeprefix("bench_"): _section(name, one) for name, one in figures.items()}
+    header = HEADER.format(machine=platform.machine(), python=platform.python_version())
+    page.write_text("\n".join([header, *(sections[name] for name in sorted(sections))]))
+
+
+def _section(name: str, one: dict[str, object]) -> str:
+    rows = one["figures"]
+    assert isinstance(rows, dict)
+    lines = [f"## {name.removeprefix('bench_')}", "", str(one["what"]), "", "| figure | value |", "|---|---|"]
+    lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in rows.items()]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
