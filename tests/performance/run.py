@@ -16,8 +16,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 HEADER = """# Benchmarks
 
-Written by `make bench`, or by some benchmarks alone (`tests/performance/run.py webhooks`), the others then keeping theirs.
-The load generator runs on the same cores as what it measures; a ratio compares with the bare equivalent in the same run.
+Written by `make bench`, or by some benchmarks alone (`tests/performance/run.py webhooks`), the others keeping theirs.
+The load generator runs on the same cores as what it measures; a ratio compares with the bare form in the same run.
 Machines differ and are noisy: compare ratios, not milliseconds.
 
 Machine: {machine}, Python {python}.
