@@ -14,7 +14,7 @@ from stripe_sandbox.connections import CuttableProtocol
 from stripe_sandbox.store import Store
 
 # Long, as a load balancer's: a caller that pauses must not meet a connection that is just being closed.
-_KEEP_ALIVE_S = 75
+_KEEP_ALIVE_S = 3_600
 _SHUTDOWN_S = 2
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
 
