@@ -44,7 +44,8 @@ async def test_lives_of_ten_days_with_a_killed_worker_tell_hold_and_resume_exact
         world.clock.advance_to(instant)
         await lives.happen(world, instant)
         if dice.random() < share:
-            kills += await child.killed_turn(instant, dice.uniform(0.0005, 0.03))
+            await child.cut_turn(instant, dice.uniform(0.0005, 0.03))
+            kills += 1
         await child.turn(instant)
         await lives.look(world, instant)
     assert kills > 0

@@ -22,6 +22,7 @@ from support.enforcement_world import EnforcementWorld
 
 ROOT = Path(__file__).resolve().parents[2]
 TURN_MAX_S = 120.0
+CUTS_MAX = 16
 
 
 class EnforcementChild:
@@ -50,6 +51,14 @@ class EnforcementChild:
             await self.kill()
             return True
         return False
+
+    async def cut_turn(self, instant: datetime, after_s: float) -> int:
+        """Turns of one instant, cut off twice as early each time, until one was cut while at work; says how many."""
+        for tries in range(1, CUTS_MAX + 1):
+            if await self.killed_turn(instant, after_s):
+                return tries
+            after_s /= 2
+        raise AssertionError(f"{CUTS_MAX} turns ended before they could be cut")
 
     async def kill(self) -> None:
         if self._process is not None:
