@@ -56,8 +56,9 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
-from helvetia.web.dashboard.page_controller import PageController
-from helvetia.web.dashboard.pay_page_controller import PayPageController
+from helvetia.web.dashboard.overview.controller import OverviewController
+from helvetia.web.dashboard.pages import Pages
+from helvetia.web.dashboard.pay.controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
@@ -149,7 +150,8 @@ async def web_world(
     webhook_config = WebhookConfig(secrets=WEBHOOK_SECRETS, is_live=False, api_version=API_VERSION)
     queue = JobQueue(database.url)
     webhooks = WebhookService(webhook_config, database, clock, gateway, subscriptions, billing, reports, queue)
-    renderer = Renderer(config)
+    renderer = Renderer(config, clock)
+    pages = Pages(renderer, accounts)
     readiness = Readiness(checks={"database": accounts.check_database})
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
@@ -170,8 +172,8 @@ async def web_world(
         NotificationController(notifications, renderer),
         OperatorController(config, settlement, reports, enforcement),
         SignInController(accounts, config, renderer),
-        PageController(config, clock, renderer, accounts, subscriptions, costs, billing, containers),
-        PayPageController(clock, renderer, accounts, payments),
+        OverviewController(config, pages, subscriptions, costs, billing, containers),
+        PayPageController(pages, payments),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

@@ -4,22 +4,25 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from helvetia.billing.model import InvoiceRecord
 from helvetia.catalogue.plans import PLANS, SubscriptionPlan
 from helvetia.catalogue.prices import METERED_PRICES
 from helvetia.containers.model import HoldCause, Service, ServiceDefinition, Wish
 from helvetia.costs.model import CurrentUsage, UsageLine, limit_uses
+from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, new_account_id, new_id, new_service_id
 from helvetia.kernel.period import Period, calendar_month
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
 from helvetia.kernel.status import SubscriptionStatus
 from helvetia.subscriptions.model import SubscriptionRecord
 from helvetia.web.config import WebConfig
-from helvetia.web.dashboard.frame import AccountLink, Frame
-from helvetia.web.dashboard.overview import OverviewView, to_view
-from helvetia.web.dashboard.overview_facts import OverviewFacts
+from helvetia.web.dashboard.frame import AccountLink, Frame, PageLink
+from helvetia.web.dashboard.overview.facts import OverviewFacts
+from helvetia.web.dashboard.overview.view import OverviewView, to_view
 from helvetia.web.dashboard.render import Renderer
+from helvetia.web.dashboard.voice import Voice
 
 NOW = datetime(2026, 3, 22, 14, 32, 10, tzinfo=UTC)
 START, END = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC), datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
@@ -140,7 +143,7 @@ def view(subscription: SubscriptionRecord, **changes: Any) -> OverviewView:
         "limits": PLANS[subscription.plan].limits,
         "organization_id": None,
         "base_url": "https://cloud.example",
-        "now": NOW,
+        "voice": Voice(now=NOW),
     }
     return to_view(OverviewFacts(**{**base, **changes}))
 
@@ -286,8 +289,18 @@ def test_page_has_no_script_no_inline_style_and_every_value(shown: OverviewView)
 
 def rendered(shown: OverviewView) -> str:
     link = AccountLink(name="ada@example.ch", role="Owner", query="", is_selected=True)
-    frame = Frame(email="ada@example.ch", selected_name="ada", query="", accounts=[link], csrf_token="x")
-    page = Renderer(WebConfig(public_base_url="https://cloud.example")).render(
-        "overview.html", {"frame": frame, "view": shown}
+    page = PageLink(title="Overview", path="/billing", is_current=True)
+    frame = Frame(
+        email="ada@example.ch",
+        selected_name="ada",
+        role="Owner",
+        query="",
+        and_query="",
+        pages=[page],
+        accounts=[link],
+        csrf_token="x",
+        may_move_money=True,
     )
-    return bytes(page.body).decode()
+    renderer = Renderer(WebConfig(public_base_url="https://cloud.example"), ManualClock(NOW))
+    request = Request({"type": "http", "headers": [], "query_string": b"", "state": {}})
+    return renderer.to_html(request, "overview/overview.html", {"frame": frame, "view": shown})

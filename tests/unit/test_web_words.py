@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from helvetia.web.dashboard import words
 from helvetia.web.dashboard.render import STATIC_PATH
+from helvetia.web.dashboard.voice import Voice
 from helvetia.web.problems import to_wire_figure
+
+VOICE = Voice(now=datetime(2026, 4, 10, 12, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -16,18 +18,18 @@ from helvetia.web.problems import to_wire_figure
         (0, "usd", "$0.00"),
         (123456789, "usd", "$1,234,567.89"),
         (-300, "usd", "−$3.00"),
-        (5, "chf", "CHF 0.05"),
+        (5, "chf", "CHF\u00a00.05"),
     ],
 )
 def test_money_has_two_places_and_its_currency(amount_minor: int, currency: str, text: str) -> None:
-    assert words.money(amount_minor, currency) == text
+    assert VOICE.money(amount_minor, currency) == text
 
 
 @pytest.mark.parametrize(
     ("price", "text"), [("1", "$0.01"), ("0.5", "$0.005"), ("12", "$0.12"), ("2.3", "$0.023"), ("10000", "$100.00")]
 )
 def test_unit_price_keeps_all_its_places(price: str, text: str) -> None:
-    assert words.unit_price(Decimal(price), "usd") == text
+    assert VOICE.unit_price(Decimal(price), "usd") == text
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_unit_price_keeps_all_its_places(price: str, text: str) -> None:
     ],
 )
 def test_quantity_reads_short_but_never_as_zero(quantity: str, text: str) -> None:
-    assert words.quantity(Decimal(quantity)) == text
+    assert VOICE.quantity(Decimal(quantity)) == text
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_quantity_reads_short_but_never_as_zero(quantity: str, text: str) -> Non
     [(0, "0 MB"), (512, "512 MB"), (1024, "1 GB"), (1536, "1.5 GB"), (1100, "1,100 MB"), (8192, "8 GB")],
 )
 def test_megabytes_stay_exact(value_mb: int, text: str) -> None:
-    assert words.megabytes(value_mb) == text
+    assert VOICE.megabytes(value_mb) == text
 
 
 def test_figures_of_errors_are_json_in_the_wires_form() -> None:
@@ -65,13 +67,10 @@ def test_figures_of_errors_are_json_in_the_wires_form() -> None:
     }
 
 
-def tokens() -> dict[str, dict[str, str]]:
+def tokens(theme: str) -> dict[str, str]:
     css = (STATIC_PATH / "helvetia.css").read_text()
-    light, dark = (
-        dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{3,6});", part))
-        for part in css.split("@media (prefers-color-scheme: dark)")[:2]
-    )
-    return {"light": light, "dark": {**light, **dark}}
+    pairs = re.findall(r"--([a-z0-9-]+): light-dark\((#[0-9a-f]{3,6}), (#[0-9a-f]{3,6})\);", css)
+    return {name: light if theme == "light" else dark for name, light, dark in pairs}
 
 
 def contrast(one: str, other: str) -> float:
@@ -87,17 +86,17 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_and_marks_stand_out_from_their_ground(theme: str) -> None:
-    palette = tokens()[theme]
+    palette = tokens(theme)
     for ink in ("ink", "ink-2", "ink-3", "accent-ink", "good", "warn"):
         assert contrast(palette[ink], palette["paper"]) >= 4.5, ink
     for ink in ("ink", "ink-2"):
         assert contrast(palette[ink], palette["wash"]) >= 4.5, ink
-    for mark in ("accent", "focus", "ink"):
+    for mark in ("accent", "focus", "ink", "series-1", "series-2", "series-stroke"):
         assert contrast(palette[mark], palette["paper"]) >= 3, mark
         assert contrast(palette["ink"], palette["line-2"]) >= 3
 
 
 def test_span_within_one_day_is_that_day() -> None:
     starts_at = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
-    assert words.span(starts_at, starts_at) == "10 Mar 2026"
-    assert words.span(starts_at, datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)) == "10 Mar 2026 – 10 Apr 2026"
+    assert VOICE.span(starts_at, starts_at) == "10 Mar 2026"
+    assert VOICE.span(starts_at, datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)) == "10 Mar 2026 – 10 Apr 2026"

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from helvetia.accounts.model import ApiToken, Session, User
+from helvetia.accounts.store import USER, to_user
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 
@@ -22,7 +23,7 @@ async def insert_session(
 async def find_session(tx: Transaction, session_hash: bytes) -> Session | None:
     """A session that was not revoked; whether it has ended is the model's to say."""
     cursor = await tx.execute(
-        "SELECT u.account_id, u.email, s.last_seen_at, s.expires_at FROM sessions s"
+        f"SELECT {USER}, s.last_seen_at, s.expires_at FROM sessions s"
         " JOIN users u ON u.account_id = s.user_id JOIN accounts a ON a.account_id = u.account_id"
         " WHERE s.session_hash = %s AND s.revoked_at IS NULL AND a.deleted_at IS NULL",
         (session_hash,),
@@ -30,8 +31,7 @@ async def find_session(tx: Transaction, session_hash: bytes) -> Session | None:
     row = await cursor.fetchone()
     if row is None:
         return None
-    user = User(account_id=AccountId(row[0]), email=row[1])
-    return Session(user=user, last_seen_at=row[2], expires_at=row[3])
+    return Session(user=to_user(row[:4]), last_seen_at=row[4], expires_at=row[5])
 
 
 async def touch_session(tx: Transaction, session_hash: bytes, seen_at: datetime) -> None:
@@ -65,13 +65,13 @@ async def insert_token(tx: Transaction, token: ApiToken, token_hash: bytes, user
 async def find_token_user(tx: Transaction, token_hash: bytes) -> tuple[User, datetime | None] | None:
     """The user of a token that was not revoked, and when it was last used."""
     cursor = await tx.execute(
-        "SELECT u.account_id, u.email, t.last_used_at FROM api_tokens t"
+        f"SELECT {USER}, t.last_used_at FROM api_tokens t"
         " JOIN users u ON u.account_id = t.user_id JOIN accounts a ON a.account_id = u.account_id"
         " WHERE t.token_hash = %s AND t.revoked_at IS NULL AND a.deleted_at IS NULL",
         (token_hash,),
     )
     row = await cursor.fetchone()
-    return None if row is None else (User(account_id=AccountId(row[0]), email=row[1]), row[2])
+    return None if row is None else (to_user(row[:4]), row[4])
 
 
 async def touch_token(tx: Transaction, token_hash: bytes, used_at: datetime) -> None:

@@ -37,10 +37,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Somebody who signs in; `account_id` is the account that is theirs alone."""
+    """Somebody who signs in; `account_id` is the account that is theirs alone.
+
+    `language` and `time_zone` (an IANA name) are how the pages speak to them; None: as their browser asks, in UTC.
+    """
 
     account_id: AccountId
     email: str
+    language: str | None = None
+    time_zone: str | None = None
 
 
 class Permission(StrEnum):

@@ -10,6 +10,7 @@ from helvetia.accounts.model import Account, AccountKind, Membership, Role, User
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 
+USER = "u.account_id, u.email, u.language, u.time_zone"
 _ACCOUNT = "a.account_id, a.kind, a.name, a.created_at"
 
 
@@ -18,8 +19,9 @@ def _to_account(row: tuple[Any, ...]) -> Account:
     return Account(account_id=AccountId(account_id), kind=AccountKind(kind), name=name, created_at=created_at)
 
 
-def _to_user(row: tuple[Any, ...]) -> User:
-    return User(account_id=AccountId(row[0]), email=row[1])
+def to_user(row: tuple[Any, ...]) -> User:
+    """A row of `USER`."""
+    return User(account_id=AccountId(row[0]), email=row[1], language=row[2], time_zone=row[3])
 
 
 async def insert_account(tx: Transaction, account: Account) -> None:
@@ -68,23 +70,23 @@ async def find_account(tx: Transaction, account_id: AccountId) -> Account | None
 
 async def find_user(tx: Transaction, user_id: AccountId) -> User | None:
     cursor = await tx.execute(
-        "SELECT u.account_id, u.email FROM users u JOIN accounts a USING (account_id)"
+        f"SELECT {USER} FROM users u JOIN accounts a USING (account_id)"
         " WHERE u.account_id = %s AND a.deleted_at IS NULL",
         (user_id,),
     )
     row = await cursor.fetchone()
-    return None if row is None else _to_user(row)
+    return None if row is None else to_user(row)
 
 
 async def find_user_by_email(tx: Transaction, email: str) -> tuple[User, str | None] | None:
     """The user of this address, whatever its case, with the hash of their password."""
     cursor = await tx.execute(
-        "SELECT u.account_id, u.email, u.password_hash FROM users u JOIN accounts a USING (account_id)"
+        f"SELECT {USER}, u.password_hash FROM users u JOIN accounts a USING (account_id)"
         " WHERE lower(u.email) = lower(%s) AND a.deleted_at IS NULL",
         (email,),
     )
     row = await cursor.fetchone()
-    return None if row is None else (_to_user(row[:2]), row[2])
+    return None if row is None else (to_user(row[:4]), row[4])
 
 
 async def set_password_hash(tx: Transaction, user_id: AccountId, password_hash: str) -> None:

@@ -146,4 +146,4 @@ def _page_response(request: Request, error: HelvetiaError, headers: dict[str, st
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     renderer: Renderer = request.app.state.renderer
     page = {"title": HTTPStatus(error.status).phrase, "error": error, "request_id": request_id_of(request)}
-    return renderer.render("error.html", page, status=error.status, headers=headers)
+    return renderer.render(request, "error.html", page, status=error.status, headers=headers)

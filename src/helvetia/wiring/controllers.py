@@ -24,8 +24,9 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
-from helvetia.web.dashboard.page_controller import PageController
-from helvetia.web.dashboard.pay_page_controller import PayPageController
+from helvetia.web.dashboard.overview.controller import OverviewController
+from helvetia.web.dashboard.pages import Pages
+from helvetia.web.dashboard.pay.controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
@@ -49,7 +50,7 @@ class Controllers:
     notification: NotificationController
     operator: OperatorController
     sign_in: SignInController
-    page: PageController
+    page: OverviewController
     pay_page: PayPageController
 
     @property
@@ -80,6 +81,7 @@ class WebProvider(Provider):
     scope = Scope.APP
 
     renderer = provide(Renderer)
+    pages = provide(Pages)
     house = provide(HouseController)
     account = provide(AccountController)
     billing = provide(BillingController)
@@ -93,7 +95,7 @@ class WebProvider(Provider):
     notification = provide(NotificationController)
     operator = provide(OperatorController)
     sign_in = provide(SignInController)
-    page = provide(PageController)
+    page = provide(OverviewController)
     pay_page = provide(PayPageController)
 
     @provide

@@ -99,4 +99,4 @@ class NotificationController:
         """Mail that no server took away, readable on this machine only."""
         if self._notifications.sends_mail or not is_this_machine(request):
             raise MailboxForbidden
-        return self._renderer.render("mailbox.html", {"messages": await self._notifications.read_mailbox()})
+        return self._renderer.render(request, "mailbox.html", {"messages": await self._notifications.read_mailbox()})

@@ -84,7 +84,7 @@ class SignInController:
         browser = request.cookies.get(self._config.form_cookie) or new_session_secret()
         values = {"csrf_token": csrf_token(browser), "email": email, "complaint": error and error.detail}
         status, headers = (200, {}) if error is None else (error.status, problem_headers(error))
-        response = self._renderer.render("sign_in.html", values, status=status, headers=headers)
+        response = self._renderer.render(request, "sign_in.html", values, status=status, headers=headers)
         self._set_cookie(response, self._config.form_cookie, browser, _FORM_LIFE_S)
         return response
 

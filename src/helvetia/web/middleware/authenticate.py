@@ -59,6 +59,7 @@ class Authenticator:
     async def find_caller(self, request: Request) -> Caller:
         """Raises NotSignedIn, CrossSiteRequest, FormExpired, AccountNotFound."""
         user, session_secret = await self._find_user(request)
+        request.state.user = user  # an error page speaks the reader's language, too
         account_id = _selected_account(request) or user.account_id
         membership = await self._accounts.membership(account_id, user.account_id)
         return Caller(user=user, membership=membership, session_secret=session_secret)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from helvetia.billing.model import InvoiceRecord
 from helvetia.containers.model import HoldCause, Service, ServiceStatus
-from helvetia.web.dashboard import words
+from helvetia.web.dashboard.voice import Voice
 
 _INVOICE_STATUS = {
     "draft": ("Draft", ""),
@@ -44,7 +44,7 @@ class InvoiceRow:
     amount: str
 
 
-def service_row(service: Service) -> ServiceRow:
+def service_row(service: Service, voice: Voice) -> ServiceRow:
     definition = service.definition
     causes = " and ".join(_HOLD_WORDS[cause] for cause in sorted(service.holds))
     tone = _SERVICE_TONE.get(ServiceStatus(service.status), "")
@@ -55,18 +55,18 @@ def service_row(service: Service) -> ServiceRow:
         why=f"Stopped because {causes}." if causes else service.status_message,
         image=definition.image,
         replicas=str(definition.replicas),
-        memory=words.megabytes(definition.memory_mb),
-        cores=words.plain(definition.cpu_cores),
+        memory=voice.megabytes(definition.memory_mb),
+        cores=voice.plain(definition.cpu_cores),
     )
 
 
-def invoice_row(invoice: InvoiceRecord) -> InvoiceRow:
+def invoice_row(invoice: InvoiceRecord, voice: Voice) -> InvoiceRow:
     status, tone = _INVOICE_STATUS.get(invoice.status, (invoice.status.capitalize(), ""))
     return InvoiceRow(
-        issued=words.short_day(invoice.issued_at),
+        issued=voice.short_day(invoice.issued_at),
         number=invoice.number or "not yet numbered",
-        period=words.span(invoice.period_start, invoice.period_end),
+        period=voice.span(invoice.period_start, invoice.period_end),
         status=status,
         tone=tone,
-        amount=words.money(invoice.total_minor, invoice.currency),
+        amount=voice.money(invoice.total_minor, invoice.currency),
     )

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from helvetia.web.dashboard.overview_facts import OverviewFacts
-from helvetia.web.dashboard.readings import Reading, reserved_readings, usage_reading
-from helvetia.web.dashboard.rows import InvoiceRow, ServiceRow, invoice_row, service_row
-from helvetia.web.dashboard.sentences import Alert, Fact, alert, amounts, as_of, no_invoices, sentence
+from helvetia.web.dashboard.overview.facts import OverviewFacts
+from helvetia.web.dashboard.overview.readings import Reading, reserved_readings, usage_reading
+from helvetia.web.dashboard.overview.rows import InvoiceRow, ServiceRow, invoice_row, service_row
+from helvetia.web.dashboard.overview.sentences import Alert, Fact, alert, amounts, as_of, no_invoices, sentence
 
 # Two of the default sampling intervals, and room for a slow sweep.
 LATE_AFTER = timedelta(minutes=5)
@@ -35,7 +35,7 @@ class OverviewView:
 
 def to_view(facts: OverviewFacts) -> OverviewView:
     """Everything that the page says."""
-    services = None if facts.services is None else [service_row(service) for service in facts.services]
+    services = None if facts.services is None else [service_row(service, facts.voice) for service in facts.services]
     organization = facts.organization_id
     return OverviewView(
         alert=alert(facts),
@@ -43,11 +43,11 @@ def to_view(facts: OverviewFacts) -> OverviewView:
         as_of=as_of(facts),
         is_late=facts.now - facts.usage.as_of > LATE_AFTER,
         amounts=amounts(facts),
-        usage=[usage_reading(line, facts.usage.currency) for line in facts.usage.lines],
-        reserved=reserved_readings(facts.services or (), facts.limits),
+        usage=[usage_reading(line, facts.usage.currency, facts.voice) for line in facts.usage.lines],
+        reserved=reserved_readings(facts.services or (), facts.limits, facts.voice),
         services=None if services is None else services[:SERVICES_SHOWN_MAX],
         has_more_services=len(services or ()) > SERVICES_SHOWN_MAX,
-        invoices=[invoice_row(invoice) for invoice in facts.invoices],
+        invoices=[invoice_row(invoice, facts.voice) for invoice in facts.invoices],
         no_invoices=no_invoices(facts),
         base_url=facts.base_url,
         organization_option="" if organization is None else f' -H "X-Organization-Id: {organization}"',

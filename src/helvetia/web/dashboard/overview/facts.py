@@ -12,7 +12,7 @@ from helvetia.costs.model import CurrentUsage
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period
 from helvetia.subscriptions.model import SubscriptionRecord
-from helvetia.web.dashboard import words
+from helvetia.web.dashboard.voice import Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,13 @@ class OverviewFacts:
     limits: ResourceLimits
     organization_id: AccountId | None
     base_url: str
-    now: datetime
+    voice: Voice
     may_pay: bool = False
     offer: PaymentOffer | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self.voice.now
 
     @property
     def title(self) -> str:
@@ -39,10 +43,10 @@ class OverviewFacts:
         return self.usage.period
 
     def money(self, amount_minor: int) -> str:
-        return words.money(amount_minor, self.subscription.currency)
+        return self.voice.money(amount_minor, self.subscription.currency)
 
     def day(self, instant: datetime) -> str:
-        return words.day(instant, self.now)
+        return self.voice.day(instant)
 
     @property
     def open_invoices(self) -> Sequence[InvoiceRecord]:

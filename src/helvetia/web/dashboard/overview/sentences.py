@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from helvetia.catalogue.plans import ResourceLimits
 from helvetia.kernel.status import SubscriptionStatus
-from helvetia.web.dashboard import words
-from helvetia.web.dashboard.overview_facts import OverviewFacts
+from helvetia.web.dashboard.overview.facts import OverviewFacts
+from helvetia.web.dashboard.voice import Voice
 
 _OWING = frozenset({SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID})
 
@@ -74,8 +74,8 @@ def alert(facts: OverviewFacts) -> Alert | None:
 def as_of(facts: OverviewFacts) -> str:
     usage = facts.usage
     gaps = "no gaps" if usage.is_complete else "with gaps, which are never billed"
-    at = words.instant(usage.as_of, facts.now)
-    period = f"Period {words.short_day(facts.period.starts_at)} – {words.short_day(facts.period.ends_at)}."
+    at = facts.voice.instant(usage.as_of)
+    period = f"Period {facts.voice.short_day(facts.period.starts_at)} – {facts.voice.short_day(facts.period.ends_at)}."
     return f"Usage complete to {at}, {gaps}. {period}"
 
 
@@ -86,7 +86,7 @@ def amounts(facts: OverviewFacts) -> list[Fact]:
         return [
             Fact(label="Usage so far", amount=facts.money(used), note=f"since {since} at list prices, not charged"),
             Fact(label="Next charge", amount="None", note="the Free plan has no fee"),
-            Fact(label="Plan", amount="Free", note=_limit_words(facts.limits)),
+            Fact(label="Plan", amount="Free", note=_limit_words(facts.limits, facts.voice)),
         ]
     sum_words = f"usage {facts.money(used)}" + (f" + {facts.title} {facts.money(fee)}" if fee else "")
     next_charge = Fact(
@@ -103,9 +103,9 @@ def amounts(facts: OverviewFacts) -> list[Fact]:
     ]
 
 
-def _limit_words(limits: ResourceLimits) -> str:
+def _limit_words(limits: ResourceLimits, voice: Voice) -> str:
     services = "1 service" if limits.services_max == 1 else f"{limits.services_max} services"
-    return f"{services}, {words.megabytes(limits.memory_mb_max)}, {words.plain(limits.cpu_cores_max)} cores"
+    return f"{services}, {voice.megabytes(limits.memory_mb_max)}, {voice.plain(limits.cpu_cores_max)} cores"
 
 
 def no_invoices(facts: OverviewFacts) -> str:

@@ -5,18 +5,15 @@ The form carries what was shown, so that a button pressed twice, or on an old pa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from helvetia.accounts.service import AccountService
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.settlement.model import Agreement, OpenInvoices, to_pay_minor
-from helvetia.kernel.clock import Clock
-from helvetia.web.dashboard import words
-from helvetia.web.dashboard.frame import to_frame
-from helvetia.web.dashboard.render import Renderer
+from helvetia.web.dashboard.frame import PageName, account_query
+from helvetia.web.dashboard.pages import Pages
+from helvetia.web.dashboard.voice import Voice
 from helvetia.web.middleware.authenticate import MoneyMover
 from helvetia.web.middleware.csrf import read_form
 
@@ -43,46 +40,46 @@ class PayView:
     button: str
 
 
-def to_pay_view(found: OpenInvoices, now: datetime) -> PayView:
+def to_pay_view(found: OpenInvoices, voice: Voice) -> PayView:
     """Everything that the page says."""
-    amount = words.money(found.amount_minor, found.currency)
+    amount = voice.money(found.amount_minor, found.currency)
     given_up = sum(to_pay_minor(invoice) for invoice in found.dropped)
     note = None
     if found.dropped:
-        note = f"{words.money(given_up, found.currency)} of the time while nothing was paid is cancelled, not charged."
+        note = voice.say(
+            "{amount} of the time while nothing was paid is cancelled, not charged.",
+            amount=voice.money(given_up, found.currency),
+        )
     return PayView(
-        sentence=f"{amount} is open." if found.invoices else "Nothing is open.",
+        sentence=voice.say("{amount} is open.", amount=amount) if found.invoices else voice.say("Nothing is open."),
         note=note,
         rows=[
             PayRow(
-                issued=words.day(invoice.issued_at, now),
-                number=invoice.number or "draft",
-                amount=words.money(to_pay_minor(invoice), invoice.currency),
+                issued=voice.day(invoice.issued_at),
+                number=invoice.number or voice.say("draft"),
+                amount=voice.money(to_pay_minor(invoice), invoice.currency),
             )
             for invoice in found.invoices
         ],
         invoice_ids=" ".join(invoice.invoice_id for invoice in found.invoices),
         amount_minor=found.amount_minor,
-        button=f"Pay {amount} now",
+        button=voice.say("Pay {amount} now", amount=amount),
     )
 
 
 class PayPageController:
-    def __init__(self, clock: Clock, renderer: Renderer, accounts: AccountService, payments: PaymentService) -> None:
-        self._clock = clock
-        self._renderer = renderer
-        self._accounts = accounts
+    def __init__(self, pages: Pages, payments: PaymentService) -> None:
+        self._pages = pages
         self._payments = payments
 
     def add_to(self, router: APIRouter) -> None:
         router.add_api_route("/billing/pay", self.show, methods=["GET"], include_in_schema=False)
         router.add_api_route("/billing/pay", self.pay, methods=["POST"], include_in_schema=False)
 
-    async def show(self, caller: MoneyMover) -> Response:
+    async def show(self, request: Request, caller: MoneyMover) -> Response:
         """What is open, read from Stripe now."""
-        memberships = await self._accounts.memberships(caller.user.account_id)
-        view = to_pay_view(await self._payments.open_invoices(caller.account_id), self._clock.now())
-        return self._renderer.render("pay.html", {"frame": to_frame(caller, memberships), "view": view})
+        view = to_pay_view(await self._payments.open_invoices(caller.account_id), self._pages.voice(request))
+        return await self._pages.render(request, caller, "pay/pay.html", view, page=PageName.INVOICES)
 
     async def pay(self, request: Request, caller: MoneyMover) -> Response:
         """Pay what the page showed, then show how things stand; a decline is a page that says why."""
@@ -93,5 +90,4 @@ class PayPageController:
             invoice_ids=frozenset(form.get("invoices", "").split()), amount_minor=int(amount) if is_number else 0
         )
         await self._payments.pay_open_invoices(caller.account_id, agreed, actor=caller.actor)
-        memberships = await self._accounts.memberships(caller.user.account_id)
-        return RedirectResponse(f"/billing{to_frame(caller, memberships).query}", _SEE_OTHER)
+        return RedirectResponse(f"/billing{account_query(caller.membership)}", _SEE_OTHER)

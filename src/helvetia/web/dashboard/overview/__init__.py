@@ -1,0 +1,1 @@
+"""The overview: how things stand and what happens next."""

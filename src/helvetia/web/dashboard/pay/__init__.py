@@ -1,0 +1,1 @@
+"""Paying what is open, as a page."""
