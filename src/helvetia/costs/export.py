@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from helvetia.costs.history import HistoryRow
+from helvetia.costs.history import HistoryBlock
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS
@@ -57,24 +57,26 @@ def slices(wanted: UsageFilter) -> Iterator[Period]:
         start = next_start
 
 
-def to_file_row(row: HistoryRow, names: Mapping[ServiceId, str], currency: str) -> tuple[str, ...]:
-    """A row's cells in the order of COLUMNS."""
-    unit = SOLD_UNITS[row.metric]
-    service_id = row.service_id
-    return (
-        _instant(row.starts_at),
-        _instant(row.ends_at),
-        "" if service_id is None else str(service_id),
-        "" if service_id is None else harmless(names.get(service_id, "")),
-        row.metric.value,
-        _decimal(row.quantity),
-        row.unit,
-        _decimal(row.unit_price_minor.scaleb(-2)),
-        _decimal(row.cost_minor.scaleb(-2)),
-        currency,
-        str(row.base_quantity),
-        unit.base_unit,
-    )
+def to_file_rows(block: HistoryBlock, names: Mapping[ServiceId, str], currency: str) -> Iterator[tuple[str, ...]]:
+    """The block's rows, their cells in the order of COLUMNS."""
+    unit = SOLD_UNITS[block.metric]
+    times = (_instant(block.starts_at), _instant(block.ends_at))
+    metric, price = block.metric.value, _decimal(block.unit_price_minor.scaleb(-2))
+    columns = zip(block.service_ids, block.base_quantities, block.quantities, block.costs_minor, strict=True)
+    for service_id, base_quantity, quantity, cost_minor in columns:
+        yield (
+            *times,
+            "" if service_id is None else str(service_id),
+            "" if service_id is None else harmless(names.get(service_id, "")),
+            metric,
+            _decimal(quantity),
+            unit.name,
+            price,
+            _decimal(cost_minor.scaleb(-2)),
+            currency,
+            str(base_quantity),
+            unit.base_unit,
+        )
 
 
 def harmless(text: str) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from helvetia.costs.model import LimitUse
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import BYTES_PER_GB, SOLD_UNITS, UsageMetric
-from helvetia.metering.history.model import UsageCell
+from helvetia.metering.history.model import UsageBlock
 from helvetia.rating.forecast import DAYS_MAX, Forecast, ForecastMethod, forecast_period
 
 MICRO = 10**6
@@ -93,12 +93,12 @@ def history_span(now: datetime) -> Period:
     return Period(starts_at=today - timedelta(days=DAYS_MAX), ends_at=today)
 
 
-def to_days(cells: Sequence[UsageCell], span: Period) -> Mapping[UsageMetric, Sequence[int]]:
+def to_days(blocks: Sequence[UsageBlock], span: Period) -> Mapping[UsageMetric, Sequence[int]]:
     """Daily base units of each metric, zeros filled in, from the first day that anything was used on."""
     count = (span.ends_at - span.starts_at).days
     days = {metric: [0] * count for metric in UsageMetric}
-    for cell in cells:
-        days[cell.metric][(cell.starts_at - span.starts_at).days] += cell.quantity
+    for block in blocks:
+        days[block.metric][(block.starts_at - span.starts_at).days] += sum(block.quantities)
     used = [day for day in range(count) if any(days[metric][day] for metric in UsageMetric)]
     first = used[0] if used else count
     return {metric: of_metric[first:] for metric, of_metric in days.items()}

@@ -27,7 +27,7 @@ from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.metering.history.model import Grain, UsageFilter
-from helvetia.metering.history.store import usage_cells
+from helvetia.metering.history.store import usage_blocks
 from helvetia.metering.store import totals
 from helvetia.metering.store_storage import storage_held_bytes
 from helvetia.rating.forecast import DAYS_MAX
@@ -114,6 +114,6 @@ class ForecastService:
 async def _past_days(tx: Transaction, record: SubscriptionRecord, now: datetime) -> PastDays:
     period, span = record.period_at(now), history_span(now)
     wanted = UsageFilter(period=span, grain=Grain.DAY, by_service=False)
-    cells = await usage_cells(tx, record.account_id, wanted, limit=None)
+    blocks = await usage_blocks(tx, record.account_id, wanted, cells_max=None)
     used = (await totals(tx, record.account_id, period)).quantities
-    return PastDays(period=period, now=now, used=used, days=to_days(cells, span))
+    return PastDays(period=period, now=now, used=used, days=to_days(blocks, span))

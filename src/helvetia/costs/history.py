@@ -6,6 +6,7 @@ their costs, which are quantity times price with all its places; only the invoic
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import EXACT
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_sold_quantity
-from helvetia.metering.history.model import Grain, UsageCell, UsageFilter
+from helvetia.metering.history.model import Grain, UsageBlock, UsageFilter
 
 ROWS_MAX = 50_000
 RANGE_MAX = timedelta(days=731)
@@ -55,12 +56,52 @@ class HistoryTotal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryBlock:
+    """The rows of one bucket and metric, in columns and in the order of `service_ids`; see HistoryRow."""
+
+    starts_at: datetime
+    ends_at: datetime
+    metric: UsageMetric
+    unit_price_minor: Decimal
+    service_ids: Sequence[ServiceId | None]
+    base_quantities: Sequence[int]
+    quantities: Sequence[Decimal]
+    costs_minor: Sequence[Decimal]
+
+    @property
+    def rows(self) -> Iterator[HistoryRow]:
+        unit = SOLD_UNITS[self.metric].name
+        columns = zip(self.service_ids, self.base_quantities, self.quantities, self.costs_minor, strict=True)
+        for service_id, base_quantity, quantity, cost_minor in columns:
+            yield HistoryRow(
+                starts_at=self.starts_at,
+                ends_at=self.ends_at,
+                service_id=service_id,
+                metric=self.metric,
+                base_quantity=base_quantity,
+                quantity=quantity,
+                unit=unit,
+                unit_price_minor=self.unit_price_minor,
+                cost_minor=cost_minor,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageHistory:
-    """Rows by time, service and metric, and one total for each metric asked for."""
+    """Blocks by time and metric, and one total for each metric asked for."""
 
     wanted: UsageFilter
-    rows: Sequence[HistoryRow]
+    blocks: Sequence[HistoryBlock]
     totals: Sequence[HistoryTotal]
+
+    @property
+    def rows(self) -> Sequence[HistoryRow]:
+        """By time, metric and service; made anew each time."""
+        return [row for block in self.blocks for row in block.rows]
+
+    @property
+    def service_ids(self) -> AbstractSet[ServiceId]:
+        return {service_id for block in self.blocks for service_id in block.service_ids if service_id is not None}
 
     @property
     def cost_minor(self) -> Decimal:
@@ -112,45 +153,51 @@ class RunningQuantities:
     def __init__(self) -> None:
         self._sums = dict.fromkeys(UsageMetric, 0)
 
-    def add(self, metric: UsageMetric, base_quantity: int) -> Decimal:
-        """What this adds to the floor₆ of everything so far."""
-        before = to_sold_quantity(metric, self._sums[metric])
-        self._sums[metric] += base_quantity
-        return to_sold_quantity(metric, self._sums[metric]) - before
+    def add(self, metric: UsageMetric, base_quantities: Iterable[int]) -> list[Decimal]:
+        """What each of them adds to the floor₆ of everything so far."""
+        total = self._sums[metric]
+        told = to_sold_quantity(metric, total)
+        found = []
+        for base_quantity in base_quantities:
+            total += base_quantity
+            sold = to_sold_quantity(metric, total)
+            found.append(sold - told)
+            told = sold
+        self._sums[metric] = total
+        return found
 
 
-def price_cells(
-    cells: Iterable[UsageCell],
+def price_blocks(
+    blocks: Iterable[UsageBlock],
     wanted: UsageFilter,
     unit_prices_minor: Mapping[UsageMetric, Decimal],
     running: RunningQuantities,
-) -> Iterator[HistoryRow]:
-    """One row for each cell, in the order given, which must be that of time."""
-    for cell in cells:
-        quantity = running.add(cell.metric, cell.quantity)
-        price = unit_prices_minor[cell.metric]
-        yield HistoryRow(
-            starts_at=max(cell.starts_at, wanted.period.starts_at),
-            ends_at=min(bucket_end(cell.starts_at, wanted.grain, wanted.zone), wanted.period.ends_at),
-            service_id=cell.service_id,
-            metric=cell.metric,
-            base_quantity=cell.quantity,
-            quantity=quantity,
-            unit=SOLD_UNITS[cell.metric].name,
+) -> Iterator[HistoryBlock]:
+    """Each block with its quantities and costs, in the order given, which must be that of time."""
+    for block in blocks:
+        quantities = running.add(block.metric, block.quantities)
+        price = unit_prices_minor[block.metric]
+        yield HistoryBlock(
+            starts_at=max(block.starts_at, wanted.period.starts_at),
+            ends_at=min(bucket_end(block.starts_at, wanted.grain, wanted.zone), wanted.period.ends_at),
+            metric=block.metric,
             unit_price_minor=price,
-            cost_minor=EXACT.multiply(quantity, price),
+            service_ids=block.service_ids,
+            base_quantities=block.quantities,
+            quantities=quantities,
+            costs_minor=[EXACT.multiply(quantity, price) for quantity in quantities],
         )
 
 
 def make_history(
-    cells: Sequence[UsageCell], wanted: UsageFilter, unit_prices_minor: Mapping[UsageMetric, Decimal]
+    blocks: Sequence[UsageBlock], wanted: UsageFilter, unit_prices_minor: Mapping[UsageMetric, Decimal]
 ) -> UsageHistory:
-    """The rows of the cells and their totals."""
-    rows = tuple(price_cells(cells, wanted, unit_prices_minor, RunningQuantities()))
+    """The blocks with their costs, and their totals."""
+    priced = tuple(price_blocks(blocks, wanted, unit_prices_minor, RunningQuantities()))
     totals = tuple(
-        _total(metric, rows, unit_prices_minor[metric]) for metric in UsageMetric if metric in wanted.metrics
+        _total(metric, priced, unit_prices_minor[metric]) for metric in UsageMetric if metric in wanted.metrics
     )
-    return UsageHistory(wanted=wanted, rows=rows, totals=totals)
+    return UsageHistory(wanted=wanted, blocks=priced, totals=totals)
 
 
 def bucket_end(starts_at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
@@ -163,8 +210,8 @@ def bucket_end(starts_at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
     return (local.replace(day=1) + timedelta(days=32)).replace(day=1, fold=0).astimezone(starts_at.tzinfo)
 
 
-def _total(metric: UsageMetric, rows: Sequence[HistoryRow], unit_price_minor: Decimal) -> HistoryTotal:
-    base_quantity = sum(row.base_quantity for row in rows if row.metric is metric)
+def _total(metric: UsageMetric, blocks: Sequence[HistoryBlock], unit_price_minor: Decimal) -> HistoryTotal:
+    base_quantity = sum(sum(block.base_quantities) for block in blocks if block.metric is metric)
     quantity = to_sold_quantity(metric, base_quantity)
     return HistoryTotal(
         metric=metric,

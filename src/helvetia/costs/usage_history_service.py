@@ -1,5 +1,6 @@
 """The use cases of usage over time: history, one service, the export, and why a figure is what it is. Read only."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -8,8 +9,8 @@ from helvetia.catalogue.prices import CURRENCY
 from helvetia.containers.store import service_names
 from helvetia.costs.errors import TooManyRows, UsageRecordNotFound
 from helvetia.costs.explain import READINGS_MAX, Explanation, PieceCursor, PieceEvidence, page_of
-from helvetia.costs.export import COLUMNS, ExportFormat, csv_lines, json_lines, slices, to_file_row
-from helvetia.costs.history import ROWS_MAX, RunningQuantities, UsageHistory, check_range, make_history, price_cells
+from helvetia.costs.export import COLUMNS, ExportFormat, csv_lines, json_lines, slices, to_file_rows
+from helvetia.costs.history import ROWS_MAX, RunningQuantities, UsageHistory, check_range, make_history, price_blocks
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId
@@ -56,10 +57,10 @@ class UsageHistoryService:
         check_range(wanted, now=self._clock.now())
         async with self._database.transaction() as tx:
             await _require_service(tx, account_id, wanted.service_id)
-            cells = await store.usage_cells(tx, account_id, wanted, limit=ROWS_MAX + 1)
-        if len(cells) > ROWS_MAX:
+            blocks = await store.usage_blocks(tx, account_id, wanted, cells_max=ROWS_MAX + 1)
+        if sum(len(block.quantities) for block in blocks) > ROWS_MAX:
             raise TooManyRows(rows_max=ROWS_MAX)
-        return make_history(cells, wanted, self._prices.unit_prices_minor())
+        return await asyncio.to_thread(make_history, blocks, wanted, self._prices.unit_prices_minor())
 
     async def service_usage(self, account_id: AccountId, wanted: UsageFilter) -> ServiceUsage:
         """One service: `wanted.service_id` names it. Raises as `history` does."""
@@ -103,9 +104,10 @@ class UsageHistoryService:
         for part in slices(wanted):
             of_part = replace(wanted, period=part)
             async with self._database.transaction() as tx:
-                cells = await store.usage_cells(tx, account_id, of_part, limit=None)
-            rows = price_cells(cells, of_part, prices, running)
-            yield to_lines([to_file_row(row, names, CURRENCY) for row in rows])
+                blocks = await store.usage_blocks(tx, account_id, of_part, cells_max=None)
+            priced = price_blocks(blocks, of_part, prices, running)
+            rows = (row for block in priced for row in to_file_rows(block, names, CURRENCY))
+            yield await asyncio.to_thread(to_lines, rows)
 
     async def explain(
         self,

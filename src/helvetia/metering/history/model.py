@@ -35,13 +35,17 @@ class UsageFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageCell:
-    """Base units used of one metric in one bucket, which begins at `starts_at`; `service_id` None: by all services."""
+class UsageBlock:
+    """Base units used of one metric in one bucket, which begins at `starts_at`: `quantities` by `service_ids`, in
+    their order; the one id None: by all services together.
+
+    Columns, not an object a cell: one answer holds tens of thousands.
+    """
 
     starts_at: datetime
-    service_id: ServiceId | None
     metric: UsageMetric
-    quantity: int
+    service_ids: Sequence[ServiceId | None]
+    quantities: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from helvetia.metering.history.model import (
     Grain,
     PieceReading,
     ServiceRun,
-    UsageCell,
+    UsageBlock,
     UsageFilter,
     UsagePiece,
 )
@@ -32,7 +32,8 @@ _WANTED = """account_id = %(account_id)s AND metric = ANY(%(metrics)s::usage_met
     AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)"""
 
 _BY_DAYS = """
-SELECT date_trunc(%(grain)s, day::timestamp) AT TIME ZONE 'UTC', {service}, metric, sum(quantity)
+SELECT date_trunc(%(grain)s, day::timestamp) AT TIME ZONE 'UTC' AS bucket, {service} AS service_id, metric,
+    sum(quantity) AS quantity
 FROM (
     SELECT day, service_id, metric, quantity FROM usage_days
     WHERE {wanted} AND day >= %(first_day)s AND day < %(last_day)s
@@ -43,13 +44,21 @@ FROM (
     SELECT (period_start AT TIME ZONE 'UTC')::date, service_id, metric, quantity FROM usage_records
     WHERE {wanted} AND period_start >= %(tail_from)s AND period_start < %(ends_at)s
 ) AS part
-GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT %(limit)s
+GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
 """
 
 _BY_RECORDS = """
-SELECT date_trunc(%(grain)s, period_start, %(zone)s), {service}, metric, sum(quantity) FROM usage_records
+SELECT date_trunc(%(grain)s, period_start, %(zone)s) AS bucket, {service} AS service_id, metric,
+    sum(quantity) AS quantity
+FROM usage_records
 WHERE {wanted} AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
-GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT %(limit)s
+GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
+"""
+
+# A row a bucket and metric: tens of thousands of cells come as two texts each, not as four objects.
+_BLOCKS = """
+SELECT bucket, metric, array_agg(service_id::text ORDER BY service_id), array_agg(quantity::text ORDER BY service_id)
+FROM ({cells}) AS cell GROUP BY bucket, metric ORDER BY bucket, metric
 """
 
 _PIECES = """
@@ -99,12 +108,12 @@ ORDER BY sampled_ns LIMIT %(limit)s
 """
 
 
-async def usage_cells(
-    tx: Transaction, account_id: AccountId, wanted: UsageFilter, *, limit: int | None
-) -> Sequence[UsageCell]:
-    """Cells that hold anything, by time, service and metric; at most `limit` (None: all of the range)."""
+async def usage_blocks(
+    tx: Transaction, account_id: AccountId, wanted: UsageFilter, *, cells_max: int | None
+) -> Sequence[UsageBlock]:
+    """What holds anything, by time and metric; at most `cells_max` quantities in all (None: all of the range)."""
     from_records = wanted.grain is Grain.HOUR or wanted.zone.key != UTC_ZONE.key
-    statement = _BY_RECORDS if from_records else _BY_DAYS
+    cells = _BY_RECORDS if from_records else _BY_DAYS
     service = "service_id" if wanted.by_service else "NULL::uuid"
     values = {
         "account_id": account_id,
@@ -112,16 +121,30 @@ async def usage_cells(
         "service_id": wanted.service_id,
         "grain": wanted.grain.value,
         "zone": wanted.zone.key,
-        "limit": limit,
+        "limit": cells_max,
         "starts_at": wanted.period.starts_at,
         "ends_at": wanted.period.ends_at,
         **whole_days(wanted.period),
     }
-    cursor = await tx.execute(statement.format(wanted=_WANTED, service=service), values)
-    return [
-        UsageCell(starts_at=starts_at, service_id=service_id, metric=metric, quantity=int(quantity))
-        for starts_at, service_id, metric, quantity in await cursor.fetchall()
-    ]
+    statement = _BLOCKS.format(cells=cells.format(wanted=_WANTED, service=service))
+    ids: dict[str | None, ServiceId | None] = {None: None}
+    return [_to_block(row, ids) for row in await (await tx.execute(statement, values)).fetchall()]
+
+
+def _to_block(
+    row: tuple[datetime, UsageMetric, Sequence[str | None], Sequence[str]], ids: dict[str | None, ServiceId | None]
+) -> UsageBlock:
+    """`ids`: those that were met before."""
+    starts_at, metric, services, quantities = row
+    for text in services:
+        if text is not None and text not in ids:
+            ids[text] = ServiceId(UUID(text))
+    return UsageBlock(
+        starts_at=starts_at,
+        metric=metric,
+        service_ids=tuple(ids[text] for text in services),
+        quantities=tuple(map(int, quantities)),
+    )
 
 
 async def pieces(

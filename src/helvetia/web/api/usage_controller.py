@@ -1,11 +1,13 @@
 """Usage over time: history, one service, the export, and why a figure is what it is. Our own ledger only."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime
 
 from helvetia.catalogue.prices import CURRENCY
@@ -20,6 +22,7 @@ from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain, UsageFilter
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.web.api.schemas.forecast import ForecastAnswer, to_wire_forecast
+from helvetia.web.api.schemas.history_text import to_history_text
 from helvetia.web.api.schemas.usage import (
     EvidenceAnswer,
     ExplanationAnswer,
@@ -27,7 +30,6 @@ from helvetia.web.api.schemas.usage import (
     UsageHistoryAnswer,
     to_wire_evidence,
     to_wire_explanation,
-    to_wire_history,
     to_wire_service_usage,
 )
 from helvetia.web.middleware.authenticate import BillingReader
@@ -72,10 +74,10 @@ class UsageController:
         self._forecasts = forecasts
 
     def add_to(self, router: APIRouter) -> None:
-        def add(path: str, endpoint: object) -> None:
-            router.add_api_route(f"/api/v1/billing/usage/{path}", endpoint, methods=["GET"], tags=["usage"])  # type: ignore[arg-type]
+        def add(path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+            router.add_api_route(f"/api/v1/billing/usage/{path}", endpoint, methods=["GET"], tags=["usage"], **more)
 
-        add("history", self.get_history)
+        add("history", self.get_history, response_model=UsageHistoryAnswer)
         add("services/{service_id}", self.get_service_usage)
         add("forecast", self.get_forecast)
         add("export", self.get_export)
@@ -89,11 +91,13 @@ class UsageController:
         view: View,
         service_id: ServiceQuery = None,
         group_by: Grouping = "service",
-    ) -> UsageHistoryAnswer:
+    ) -> Response:
         """Usage by hour, day or month; without a range, the current billing period by day."""
         wanted = await self._filter(caller.account_id, within, view, service_id, by_service=group_by == "service")
         history = await self._usage.history(caller.account_id, wanted)
-        return to_wire_history(history, await self._usage.names(caller.account_id), CURRENCY)
+        names = await self._usage.names(caller.account_id)
+        text = await asyncio.to_thread(to_history_text, history, names, CURRENCY)
+        return Response(text, media_type="application/json")
 
     async def get_service_usage(
         self, caller: BillingReader, service_id: UUID, within: Range, view: View

@@ -39,7 +39,7 @@ class HistoryTotalAnswer(WireAnswer):
 
 
 class UsageHistoryAnswer(WireAnswer):
-    """Rows by time, service and metric; `total` is the sum of all costs, before the invoice's rounding."""
+    """Rows by time, metric and service; `total` is the sum of all costs, before the invoice's rounding."""
 
     start: WireInstant
     end: WireInstant
@@ -158,18 +158,22 @@ class EvidenceAnswer(WireAnswer):
 
 
 def to_wire_history(history: UsageHistory, names: Mapping[ServiceId, str], currency: str) -> UsageHistoryAnswer:
+    return to_wire_frame(history, names, currency).model_copy(update={"rows": [_row(row) for row in history.rows]})
+
+
+def to_wire_frame(history: UsageHistory, names: Mapping[ServiceId, str], currency: str) -> UsageHistoryAnswer:
+    """The answer but its rows."""
     wanted = history.wanted
-    seen = {row.service_id for row in history.rows if row.service_id is not None}
     return UsageHistoryAnswer(
         start=wanted.period.starts_at,
         end=wanted.period.ends_at,
         grain=wanted.grain.value,
         zone=wanted.zone.key,
         currency=currency,
-        rows=[_row(row) for row in history.rows],
+        rows=[],
         totals=[_total(total) for total in history.totals],
         total=history.cost_minor.scaleb(-2),
-        services={str(service_id): names.get(service_id, "") for service_id in sorted(seen)},
+        services={str(service_id): names.get(service_id, "") for service_id in sorted(history.service_ids)},
     )
 
 
