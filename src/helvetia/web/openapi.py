@@ -1,11 +1,18 @@
-"""The description of the API: what FastAPI derives from the routes, plus how to authenticate and how errors look."""
+"""The description of the API: what FastAPI derives from the routes, plus how to authenticate, how errors look, and an
+example of each operation that moves money or tells of it.
+"""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from helvetia.kernel.errors import HelvetiaError
+from helvetia.web.examples.model import Example
+from helvetia.web.examples.table import EXAMPLES
 from helvetia.web.middleware.authenticate import ORGANIZATION_HEADER
+from helvetia.web.problems import MEDIA_TYPE, to_problem
 
 _PROBLEM = {
     "type": "object",
@@ -20,6 +27,8 @@ _PROBLEM = {
         "requestId": {"type": "string"},
     },
 }
+_PROBLEM_SCHEMA = "#/components/schemas/Problem"
+_REQUEST_ID = "01a20585d8d577faabf04207a837b3c6"
 _SCHEMES = {
     "apiToken": {"type": "http", "scheme": "bearer", "description": "An API token, hv_…"},
 }
@@ -39,7 +48,7 @@ _KEY = {
 }
 _PROBLEM_ANSWER = {
     "description": "A problem",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
 }
 
 
@@ -62,11 +71,32 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schema["security"] = [{"apiToken": []}]
-    for path in schema.get("paths", {}).values():
-        for method, operation in path.items():
+    for path, operations in schema.get("paths", {}).items():
+        for method, operation in operations.items():
             if method == "post":
                 operation.setdefault("parameters", []).append(_KEY)
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM_ANSWER
             operation.setdefault("parameters", []).append(_ORGANIZATION)
+            example = EXAMPLES.get((method.upper(), path))
+            if example is not None:
+                _add_example(operation, example)
     return schema
+
+
+def _add_example(operation: dict[str, Any], example: Example) -> None:
+    """A body, its answer, and each problem the operation is known for under its code."""
+    if example.request is not None:
+        operation["requestBody"]["content"]["application/json"]["example"] = example.request
+    responses = operation["responses"]
+    if example.answer is not None:
+        content = next(answer["content"] for status, answer in responses.items() if status.startswith("2"))
+        content[example.media_type]["example"] = example.answer
+    for problem in example.problems:
+        shown = responses.setdefault(str(problem.status), _problem_answer(problem))
+        shown["content"][MEDIA_TYPE]["examples"][problem.code] = {"value": to_problem(problem, _REQUEST_ID)}
+
+
+def _problem_answer(problem: HelvetiaError) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM_SCHEMA}, "examples": {}}}
+    return {"description": HTTPStatus(problem.status).phrase, "content": content}

@@ -73,17 +73,21 @@ def problem_response(request: Request, error: HelvetiaError) -> Response:
     headers = problem_headers(error)
     if _wants_page(request):
         return _page_response(request, error, headers)
-    title = error.code.replace("_", " ").capitalize()
+    return JSONResponse(to_problem(error, request_id_of(request)), error.status, headers, MEDIA_TYPE)
+
+
+def to_problem(error: HelvetiaError, request_id: str) -> dict[str, Any]:
+    """The document: what every problem has, and the figures that explain this one."""
     document = {
         "type": f"urn:helvetia:problem:{error.code}",
-        "title": title,
+        "title": error.code.replace("_", " ").capitalize(),
         "status": error.status,
         "detail": error.detail,
         "code": error.code,
-        "requestId": request_id_of(request),
+        "requestId": request_id,
     }
     figures = {to_camel(key): to_wire_figure(value) for key, value in error.figures.items()}
-    return JSONResponse({**figures, **document}, error.status, headers, MEDIA_TYPE)
+    return {**figures, **document}
 
 
 def add_problem_handlers(app: FastAPI) -> None:

@@ -1,5 +1,8 @@
 """Billing: the subscription, this period's usage and its cost, invoices, and what a client must know of payments."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
@@ -49,15 +52,15 @@ class BillingController:
         self._estimates = estimates
 
     def add_to(self, router: APIRouter) -> None:
-        def add(path: str, endpoint: object) -> None:
-            router.add_api_route(f"/api/v1/billing/{path}", endpoint, methods=["GET"], tags=["billing"])  # type: ignore[arg-type]
+        def add(path: str, endpoint: Callable[..., Awaitable[object]], **described: Any) -> None:
+            router.add_api_route(f"/api/v1/billing/{path}", endpoint, methods=["GET"], tags=["billing"], **described)
 
         add("subscription", self.get_subscription)
         add("usage", self.get_usage)
         add("estimate", self.get_estimate)
         add("invoices", self.list_invoices)
         add("invoices/{invoice_id}", self.get_invoice)
-        add("invoices/{invoice_id}/pdf", self.get_pdf)
+        add("invoices/{invoice_id}/pdf", self.get_pdf, status_code=303, response_class=RedirectResponse)
         add("config", self.get_config)
 
     async def get_subscription(self, caller: BillingReader) -> SubscriptionAnswer:

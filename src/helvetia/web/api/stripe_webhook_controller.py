@@ -17,6 +17,7 @@ from helvetia.web.middleware.authenticate import Open
 from helvetia.webhooks.service import WebhookService
 
 SIGNATURE_HEADER = "Stripe-Signature"
+_EVENT = {"type": "object", "description": "An event as Stripe sends it.", "required": ["id", "type", "livemode"]}
 Signed = Annotated[None, Depends(Open("the signature over the body says who calls"))]
 
 
@@ -32,6 +33,7 @@ class StripeWebhookController:
             methods=["POST"],
             tags=["webhooks"],
             response_model=WebhookAnswer,
+            openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _EVENT}}}},
         )
 
     async def receive_event(self, request: Request, _signed: Signed) -> Response:

@@ -80,7 +80,8 @@ class UsageController:
         add("history", self.get_history, response_model=UsageHistoryAnswer)
         add("services/{service_id}", self.get_service_usage)
         add("forecast", self.get_forecast)
-        add("export", self.get_export)
+        files: Any = {form.media_type.partition(";")[0]: {"schema": {"type": "string"}} for form in ExportFormat}
+        add("export", self.get_export, response_class=StreamingResponse, responses={200: {"content": files}})
         add("explain", self.get_explanation)
         add("explain/{record_id}", self.get_evidence)
 

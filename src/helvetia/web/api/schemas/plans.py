@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from helvetia.billing.open_portal import PortalPage
 from helvetia.billing.plan_change.model import ChangeOutcome, Misfit, PlanOffer, PlanPreview
@@ -20,19 +20,11 @@ PlanCode = Annotated[SubscriptionPlan, Field(strict=False, description="The code
 class CheckoutRequest(WireRequest):
     """The plan to buy."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"plan": "PRO"}]})
-
     plan: PlanCode
 
 
 class CheckoutAnswer(WireAnswer):
     """Where to pay: send the browser to `url`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"sessionId": "cs_test_a1b2", "url": "https://checkout.stripe.com/c/pay/cs_test_a1b2"}]
-        }
-    )
 
     session_id: str
     url: str
@@ -41,17 +33,11 @@ class CheckoutAnswer(WireAnswer):
 class PortalRequest(WireRequest):
     """Where in the portal to begin; its first page when left out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"flow": "payment_method"}]})
-
     flow: Annotated[PortalPage | None, Field(strict=False)] = None
 
 
 class PortalAnswer(WireAnswer):
     """A link that is good for minutes and for one visit: send the browser to `url` at once."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"url": "https://billing.stripe.com/p/session/test_a1b2"}]}
-    )
 
     url: str
 
@@ -86,8 +72,6 @@ class PlanListAnswer(WireAnswer):
 class PreviewRequest(WireRequest):
     """The plan to change to; FREE means the end of the subscription with the period."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"plan": "PRO"}]})
-
     plan: PlanCode
 
 
@@ -120,12 +104,6 @@ class PreviewAnswer(WireAnswer):
 class ChangeRequest(WireRequest):
     """The plan, and the token of the preview that was confirmed."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"plan": "PRO", "previewToken": "019a2b3c-4d5e-7f60-8a9b-0c1d2e3f4a5b"}],
-        }
-    )
-
     plan: PlanCode
     preview_token: Annotated[UUID, Field(strict=False)]
 
@@ -149,8 +127,6 @@ class CancelWhen(StrEnum):
 
 class CancelRequest(WireRequest):
     """When to end: with the period that is paid (the default), or now, after the open usage is billed."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"when": "period_end"}]})
 
     when: Annotated[CancelWhen, Field(strict=False)] = CancelWhen.PERIOD_END
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import Field
 
 from helvetia.billing.settlement.model import Agreement, OpenInvoices, PaidInvoices, PaymentOffer, to_pay_minor
 from helvetia.kernel.money import Money
@@ -11,15 +11,6 @@ from helvetia.stripe_gateway.model import Invoice
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant, WireRequest
 
 _ID = Annotated[str, Field(pattern="^[A-Za-z0-9_]{1,100}$")]
-_OPEN: JsonValue = {
-    "invoices": [
-        {"id": "in_1", "number": "A1-0002", "status": "open", "amount": "29.00", "issuedAt": "2026-04-10T10:17:23Z"}
-    ],
-    "amountDue": "29.00",
-    "currency": "usd",
-    "dropped": [],
-    "newCardAt": None,
-}
 
 
 class OpenInvoiceAnswer(WireAnswer):
@@ -35,8 +26,6 @@ class OpenInvoiceAnswer(WireAnswer):
 class OpenInvoicesAnswer(WireAnswer):
     """In the order of payment. `dropped` are voided first. `newCardAt`: since when a card waits that was not tried."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_OPEN]})
-
     invoices: list[OpenInvoiceAnswer]
     amount_due: WireDecimal
     currency: str
@@ -46,8 +35,6 @@ class OpenInvoicesAnswer(WireAnswer):
 
 class PayOpenRequest(WireRequest):
     """What was shown: the ids of the invoices, and their sum."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"invoices": ["in_1"], "amountDue": "29.00"}]})
 
     invoices: Annotated[list[_ID], Field(max_length=100)]
     amount_due: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,2})?$")]
@@ -61,18 +48,6 @@ class PaidOneAnswer(WireAnswer):
 
 class PaidInvoicesAnswer(WireAnswer):
     """What was paid, in that order; empty where nothing was open any more."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "invoices": [{"id": "in_1", "number": "A1-0002", "amountPaid": "29.00"}],
-                    "amountPaid": "29.00",
-                    "currency": "usd",
-                }
-            ]
-        }
-    )
 
     invoices: list[PaidOneAnswer]
     amount_paid: WireDecimal
