@@ -25,6 +25,7 @@ EXCEPTIONS: dict[Change, str] = {
     ("POST", "/internal/v1/readings"): "readings are the record",
     ("POST", "/api/v1/operator/usage-tasks/{task_id}"): "a task keeps who decided what and why: test_usage_tasks",
     ("POST", "/api/v1/operator/cancellations/{account_id}/end-anyway"): "needs Stripe: tests/gateway",
+    ("POST", "/api/v1/operator/meter-reports/{identifier}/redirect"): "needs Stripe: tests/gateway/test_redirection.py",
     ("POST", "/api/v1/billing/subscription/preview"): "changes nothing but the preview it keeps",
     **dict.fromkeys(
         (

@@ -54,6 +54,7 @@ async def test_without_the_operators_token_nothing_is_told_or_done(world: WebWor
                 await caller.get(f"{BASE}/enforcement"),
                 await caller.post(f"{BASE}/usage-tasks/{task_id}", json=body),
                 await caller.post(f"{BASE}/cancellations/{user.account_id}/end-anyway", json={"reason": "x"}),
+                await caller.post(f"{BASE}/meter-reports/hv_1/redirect", json={"reason": "x"}),
             ]
         assert {(one.status_code, one.json()["code"]) for one in answers} == {(403, "operator_only")}
 

@@ -86,6 +86,7 @@ OPEN = {
     ("GET", "/api/v1/operator/usage-comparison"),
     ("GET", "/api/v1/operator/enforcement"),
     ("POST", "/api/v1/operator/cancellations/{account_id}/end-anyway"),
+    ("POST", "/api/v1/operator/meter-reports/{identifier}/redirect"),
 }
 ACCESS = [pytest.param(row, id=f"{row[0]} {row[1].replace(MISSING, '…')}") for row in GUARDED]
 

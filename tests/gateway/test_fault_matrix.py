@@ -26,6 +26,7 @@ from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support import trials
 from support.billing_house import BillingHouse, MovableClock, build_house
 from support.faulty_wire import KINDS, FaultyWire
+from support.stray_usage import linked_to
 from support.stripe_world import StripeWorld
 
 START = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
@@ -98,6 +99,17 @@ async def with_sent_usage(scene: Scene) -> None:
     assert (await scene.house.reports.send_due()).sent_count == 1
 
 
+async def with_stray_usage(scene: Scene) -> None:
+    """A report that is at another customer's meter."""
+    await scene.subscribe()
+    stranger = await scene.house.billing.get_or_create_customer(await scene.house.new_account())
+    async with linked_to(scene.house, scene.account_id, stranger):
+        await scene.use(500)
+        assert (await scene.house.reports.send_due()).sent_count == 1
+    [stray] = await scene.house.all_reports(scene.account_id)
+    scene.about = stray.identifier
+
+
 async def with_planned_end(scene: Scene) -> None:
     await scene.subscribe()
     record = await scene.house.subscriptions.get_subscription(scene.account_id)
@@ -127,6 +139,14 @@ async def counted_once(scene: Scene) -> None:
 async def confirmed_once(scene: Scene) -> None:
     await counted_once(scene)
     assert await scene.states() == [ReportState.CONFIRMED]
+
+
+async def redirected_once(scene: Scene) -> None:
+    scene.house.clock.wall_shift += timedelta(minutes=2)  # type: ignore[attr-defined]
+    await scene.house.reports.queue(scene.account_id)
+    await scene.house.reports.drain()
+    assert await scene.counted() == 500
+    assert sorted(await scene.states()) == [ReportState.REJECTED, ReportState.SENT]
 
 
 async def end_is_known(scene: Scene) -> None:
@@ -230,6 +250,14 @@ CALLS = (
         prepare=with_wish_to_end,
         act=lambda scene, house: house.reports.finish_cancellation(scene.account_id),
         check=ended_once,
+    ),
+    CallType(
+        name="report taken back",
+        method="POST",
+        path="/v1/billing/meter_event_adjustments",
+        prepare=with_stray_usage,
+        act=lambda scene, house: house.redirection.redirect(scene.about, reason="ticket 12", actor=ACTOR),
+        check=redirected_once,
     ),
 )
 

@@ -20,6 +20,7 @@ from helvetia.meter_reports import store as reports_store
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.model import MeterReport, ReportsConfig
+from helvetia.meter_reports.redirection.service import RedirectionService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.model import MeteringConfig
@@ -56,6 +57,7 @@ class BillingHouse:
     reports: MeterReportService
     closing: AccountClosingService
     settlement: SettlementService
+    redirection: RedirectionService
     costs: CostService
     estimates: EstimateService
     prices: PriceBookHolder
@@ -140,6 +142,7 @@ def build_house(
         reports=reports,
         closing=closing,
         settlement=SettlementService(database, clock, gateway, prices, pace),
+        redirection=RedirectionService(database, clock, gateway, prices),
         costs=CostService(database, clock, prices),
         estimates=EstimateService(database, clock, gateway, prices),
         prices=prices,

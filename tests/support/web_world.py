@@ -30,6 +30,7 @@ from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.model import ReportsConfig
+from helvetia.meter_reports.redirection.service import RedirectionService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.model import MeteringConfig
@@ -147,6 +148,7 @@ async def web_world(
     reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering, ReportsConfig())
     closing = AccountClosingService(accounts, billing, reports)
     settlement = SettlementService(database, clock, gateway, prices, ReportsConfig())
+    redirection = RedirectionService(database, clock, gateway, prices)
     webhook_config = WebhookConfig(secrets=WEBHOOK_SECRETS, is_live=False, api_version=API_VERSION)
     queue = JobQueue(database.url)
     webhooks = WebhookService(webhook_config, database, clock, gateway, subscriptions, billing, reports, queue)
@@ -170,7 +172,7 @@ async def web_world(
         StripeWebhookController(config, webhooks),
         EnforcementController(enforcement),
         NotificationController(notifications, renderer),
-        OperatorController(config, settlement, reports, enforcement),
+        OperatorController(config, settlement, reports, enforcement, redirection),
         SignInController(accounts, config, renderer),
         OverviewController(config, pages, subscriptions, costs, billing, containers),
         PayPageController(pages, payments),

@@ -27,6 +27,7 @@ for command, module in (
     ("usage", "usage"),
     ("reconcile", "reconcile"),
     ("usage-tasks", "usage_tasks"),
+    ("redirect-report", "redirect_report"),
     ("enforce", "enforce"),
     ("holds", "holds"),
     ("notices", "notices"),

@@ -32,7 +32,7 @@ INVARIANTS: Mapping[str, str] = {
     """,
     "usage is reported to the account's own customer": """
         SELECT r.account_id, r.identifier FROM meter_reports r JOIN subscriptions s USING (account_id)
-        WHERE r.stripe_customer_id IS DISTINCT FROM s.stripe_customer_id
+        WHERE r.stripe_customer_id IS DISTINCT FROM s.stripe_customer_id AND r.state <> 'rejected'
             AND NOT EXISTS (SELECT FROM former_customers f
                 WHERE f.account_id = r.account_id AND f.stripe_customer_id = r.stripe_customer_id)
     """,
@@ -48,6 +48,10 @@ INVARIANTS: Mapping[str, str] = {
         SELECT account_id, identifier FROM meter_reports
         WHERE state = 'rejected' AND last_sent_at > settled_at
     """,
+    "what was taken back is rejected": """
+        SELECT d.account_id, d.identifier, r.state FROM report_redirections d JOIN meter_reports r USING (identifier)
+        WHERE d.state = 'done' AND r.state <> 'rejected'
+    """,
     "what is billed by hand names its invoice item and who decided": """
         SELECT account_id, task_id FROM usage_tasks
         WHERE (state = 'billed') <> (stripe_invoice_item_id IS NOT NULL)
@@ -61,6 +65,9 @@ INVARIANTS: Mapping[str, str] = {
         UNION ALL
         SELECT account_id, metric::text, task_id::text, quantity, state, detail FROM usage_tasks
         WHERE state IN ('open', 'billing')
+        UNION ALL
+        SELECT account_id, metric::text, identifier, value, 'redirection', last_error FROM report_redirections
+        WHERE state = 'open'
         UNION ALL
         SELECT account_id, '', stripe_subscription_id, 0, 'cancellation', last_error FROM cancellations
         WHERE finished_at IS NULL AND alarmed_at IS NOT NULL

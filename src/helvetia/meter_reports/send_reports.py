@@ -81,8 +81,15 @@ async def _claim(parts: SendParts, account_id: AccountId | None, limit: int) -> 
     by_step: dict[NextStep, list[MeterReport]] = {step: [] for step in NextStep}
     async with parts.database.transaction() as tx:
         due = await store.lock_due(tx, wall=wall, sending_lasts=SENDING_LASTS, limit=limit, account_id=account_id)
-        final_ats = await _final_ats(tx, due)
+        final_ats, customers = await _periods(tx, due)
+        stray_count = 0
         for report in due:
+            customer_id = customers.get(_period(report), report.stripe_customer_id)
+            if report.first_sent_at is None and customer_id != report.stripe_customer_id:
+                reason = f"queued for another customer than its period's, {customer_id}; never sent"
+                await store.settle(tx, report, ReportState.REJECTED, wall=wall, error=reason)
+                stray_count += 1
+                continue
             by_step[next_step(report, now=now, wall=wall, final_at=final_ats.get(_period(report)))].append(report)
         for report in by_step[NextStep.BURY]:
             reason = "older than 35 days when its turn came; Stripe takes it no more"
@@ -94,23 +101,31 @@ async def _claim(parts: SendParts, account_id: AccountId | None, limit: int) -> 
             await store.settle(tx, report, ReportState.UNKNOWN, wall=wall, error=reason)
         claimed = await store.mark_sending(tx, by_step[NextStep.SEND], wall)
     claimed.sort(key=lambda report: (report.created_at, report.piece_start, report.revision))
-    settled = SendRound(dead_count=len(by_step[NextStep.BURY]), unknown_count=len(by_step[NextStep.ASK_SUMMARY]))
+    settled = SendRound(
+        rejected_count=stray_count,
+        dead_count=len(by_step[NextStep.BURY]),
+        unknown_count=len(by_step[NextStep.ASK_SUMMARY]),
+    )
     return claimed, settled
 
 
-async def _final_ats(tx: Transaction, due: Sequence[MeterReport]) -> dict[tuple[AccountId, datetime], datetime]:
-    """When the invoices of these reports' periods became final, where they are."""
+async def _periods(
+    tx: Transaction, due: Sequence[MeterReport]
+) -> tuple[dict[tuple[AccountId, datetime], datetime], dict[tuple[AccountId, datetime], str]]:
+    """Of the periods of reports never tried: when their invoice became final, where it is; and their customers."""
     final_ats: dict[tuple[AccountId, datetime], datetime] = {}
+    customers: dict[tuple[AccountId, datetime], str] = {}
     starts = {_period(report) for report in due if report.first_sent_at is None}
     for account_id in sorted({account_id for account_id, _ in starts}):
         for billed in await billing_periods(tx, account_id):
             if (account_id, billed.period.starts_at) in starts:
+                customers[account_id, billed.period.starts_at] = billed.stripe_customer_id
                 final_at = await finalized_at_of_period(
                     tx, account_id, billed.stripe_subscription_id, billed.period.ends_at
                 )
                 if final_at is not None:
                     final_ats[account_id, billed.period.starts_at] = final_at
-    return final_ats
+    return final_ats, customers
 
 
 def _period(report: MeterReport) -> tuple[AccountId, datetime]:

@@ -275,6 +275,10 @@ class StripeActions(StripeGateway, StripeUpcoming, Protocol):
         """Newest first, at most 100."""
         ...
 
+    async def cancel_meter_event(self, event_name: str, identifier: str, *, key: str) -> None:
+        """Take an event back, within 24 hours of its receipt. Raises StripeObjectMissing, StripeRefused."""
+        ...
+
     async def create_invoice_item(self, new: NewInvoiceItem) -> InvoiceItem:
         """The same item for the same task, however often it is asked for (24 h). Raises StripeObjectMissing."""
         ...

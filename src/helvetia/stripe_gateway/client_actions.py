@@ -34,7 +34,8 @@ from helvetia.stripe_gateway.convert_actions import (
 )
 from helvetia.stripe_gateway.convert_invoice import from_stripe_invoice
 from helvetia.stripe_gateway.convert_subscription import from_stripe_subscription
-from helvetia.stripe_gateway.fields import read_rows
+from helvetia.stripe_gateway.errors import StripeUnavailable
+from helvetia.stripe_gateway.fields import read_path, read_rows
 from helvetia.stripe_gateway.model import Invoice, Subscription
 from helvetia.stripe_gateway.transport import all_pages, call, refuse_transaction
 
@@ -174,6 +175,18 @@ class StripeClientActions:
         refuse_transaction()
         answer = await call(self._client.v1.refunds.list_async({"charge": charge_id, "limit": PAGE_SIZE}))
         return tuple(from_stripe_refund(raw) for raw in read_rows(answer))
+
+    async def cancel_meter_event(self, event_name: str, identifier: str, *, key: str) -> None:
+        refuse_transaction()
+        answer = await call(
+            self._client.v1.billing.meter_event_adjustments.create_async(
+                {"event_name": event_name, "type": "cancel", "cancel": {"identifier": identifier}},
+                options={"idempotency_key": key},
+            )
+        )
+        found = read_path(answer, "cancel", "identifier")
+        if found != identifier:  # somebody else's answer: in doubt, and safe to repeat
+            raise StripeUnavailable(expected=identifier, found=str(found))
 
     async def create_invoice_item(self, new: NewInvoiceItem) -> InvoiceItem:
         refuse_transaction()

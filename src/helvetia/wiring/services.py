@@ -22,6 +22,7 @@ from helvetia.kernel.clock import Clock
 from helvetia.meter_reports.closing.account_hooks import ClosingHooks
 from helvetia.meter_reports.closing.service import AccountClosingService
 from helvetia.meter_reports.model import ReportsConfig
+from helvetia.meter_reports.redirection.service import RedirectionService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.corrections.adjust_usage import AdjustmentService
@@ -65,6 +66,7 @@ class ServiceProvider(Provider):
     metering = provide(MeteringService)
     meter_reports = provide(MeterReportService)
     settlement = provide(SettlementService)
+    redirection = provide(RedirectionService)
     costs = provide(CostService)
     estimates = provide(EstimateService)
     usage_history = provide(UsageHistoryService)

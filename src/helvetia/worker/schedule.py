@@ -9,6 +9,7 @@ from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.forecast_service import ForecastService
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
+from helvetia.meter_reports.redirection.service import RedirectionService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.metering.nodes.lose_nodes import LostNodeService
@@ -67,6 +68,7 @@ class Schedule:
         webhooks: WebhookService,
         *,
         settlement: SettlementService,
+        redirection: RedirectionService,
         estimates: EstimateService,
         enforcement: EnforcementService,
         notifications: NotificationService,
@@ -99,6 +101,7 @@ class Schedule:
             tick("meter_reports.cancellations", rhythm.cancel_s, reports.finish_cancellations, deadline_s=240),
             tick("settlement.open_tasks", rhythm.settle_s, settlement.open_all_tasks, deadline_s=240),
             tick("settlement.resume_billing", rhythm.settle_s, settlement.resume_billing, deadline_s=240),
+            tick("redirection.resume", rhythm.settle_s, redirection.resume, deadline_s=240),
             tick("settlement.compare_usage", rhythm.compare_s, settlement.compare_due, deadline_s=600),
             tick("webhooks.dispatch", rhythm.dispatch_s, webhooks.dispatch, deadline_s=10),
             tick("webhooks.backfill", rhythm.backfill_s, webhooks.backfill, deadline_s=240),

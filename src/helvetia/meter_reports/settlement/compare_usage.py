@@ -13,7 +13,7 @@ from decimal import Decimal
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock, from_ns
 from helvetia.kernel.identity import AccountId
-from helvetia.kernel.period import Period, floor_hour
+from helvetia.kernel.period import HOUR, Period, floor_hour
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.meter_reports import store as reports
 from helvetia.meter_reports.model import (
@@ -26,6 +26,7 @@ from helvetia.meter_reports.model import (
 )
 from helvetia.meter_reports.pace import Pace
 from helvetia.meter_reports.queue_reports import missing_values
+from helvetia.meter_reports.redirection.store import misdirected
 from helvetia.meter_reports.settlement import store, store_engine
 from helvetia.meter_reports.settlement.model import Billed, Hop, UsageDifference, unbilled
 from helvetia.metering.store import closed_totals
@@ -67,6 +68,7 @@ async def compare_usage(parts: CompareParts, book: PriceBook, account_id: Accoun
         found += await _outbox(parts, book, billed, now)
         for metric in UsageMetric:
             found += await _stripe(parts, book, billed, metric)
+            found += await _misdirected(parts, book, billed, metric)
         found += await _invoice(parts, book, billed)
     return found
 
@@ -167,6 +169,28 @@ def _stripe_repair(of_hour: Sequence[MeterReport], difference: Decimal) -> str:
     if ReportState.UNKNOWN in states:
         return "unknown: the worker compares and sends what never arrived under a new identifier"
     return "taken in, but not counted: look for a meter error report at Stripe; if none comes it is a task at the end"
+
+
+async def _misdirected(
+    parts: CompareParts, book: PriceBook, billed: BillingPeriod, metric: UsageMetric
+) -> list[UsageDifference]:
+    """What went to another customer's meter: the outbox holds it for reported, and this customer is not billed it."""
+    async with parts.database.transaction() as tx:
+        rows = await misdirected(tx, billed, metric)
+    return [
+        _difference(
+            book,
+            billed.account_id,
+            Hop.STRIPE,
+            metric,
+            Period(starts_at=floor_hour(row.occurred_at), ends_at=floor_hour(row.occurred_at) + HOUR),
+            ours=row.value,
+            theirs=Decimal(0),
+            repair=f"it went to {row.stripe_customer_id}: within 24 hours, helvetia redirect-report --report"
+            f" {row.identifier} --reason ...; later, credit that customer",
+        )
+        for row in rows
+    ]
 
 
 async def _rows(parts: CompareParts, billed: BillingPeriod, metric: UsageMetric, events: Period) -> list[MeterReport]:

@@ -4,12 +4,13 @@ import hmac
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import Response
 
 from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.errors import Forbidden
 from helvetia.kernel.identity import AccountId
+from helvetia.meter_reports.redirection.service import RedirectionService
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement.decide_tasks import Decision
 from helvetia.meter_reports.settlement.service import SettlementService
@@ -18,9 +19,12 @@ from helvetia.web.api.schemas.operator import (
     EndAnywayRequest,
     EnforcementStateAnswer,
     OperatorTasksAnswer,
+    RedirectionAnswer,
+    RedirectRequest,
     UsageComparisonAnswer,
     UsageTaskAnswer,
     to_wire_pass,
+    to_wire_redirection,
     to_wire_stuck,
     to_wire_task,
 )
@@ -45,11 +49,13 @@ class OperatorController:
         settlement: SettlementService,
         reports: MeterReportService,
         enforcement: EnforcementService,
+        redirection: RedirectionService,
     ) -> None:
         self._config = config
         self._settlement = settlement
         self._reports = reports
         self._enforcement = enforcement
+        self._redirection = redirection
 
     def add_to(self, router: APIRouter) -> None:
         def add(method: str, path: str, endpoint: object, status: int = 200) -> None:
@@ -66,6 +72,7 @@ class OperatorController:
         add("GET", "/usage-comparison", self.get_comparison)
         add("GET", "/enforcement", self.get_enforcement)
         add("POST", "/cancellations/{account_id}/end-anyway", self.end_anyway, 202)
+        add("POST", "/meter-reports/{identifier}/redirect", self.redirect)
 
     async def list_tasks(self, request: Request, _call: OperatorCall) -> OperatorTasksAnswer:
         """What waits for a decision, oldest first, at most 1,000 of each."""
@@ -113,6 +120,17 @@ class OperatorController:
         self._check(request)
         await self._reports.end_anyway(AccountId(account_id), reason=wanted.reason, actor=ACTOR)
         return Response(status_code=202)
+
+    async def redirect(
+        self,
+        request: Request,
+        identifier: Annotated[str, Path(max_length=100)],
+        wanted: RedirectRequest,
+        _call: OperatorCall,
+    ) -> RedirectionAnswer:
+        """Take a report back from the customer whose usage it was not; repeating it goes on, or says the same."""
+        self._check(request)
+        return to_wire_redirection(await self._redirection.redirect(identifier, reason=wanted.reason, actor=ACTOR))
 
     def _check(self, request: Request) -> None:
         """Raises OperatorOnly."""

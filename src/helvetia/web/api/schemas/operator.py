@@ -9,6 +9,7 @@ from pydantic import Field
 
 from helvetia.billing.plan_change.store import Cancellation
 from helvetia.kernel.money import Money
+from helvetia.meter_reports.redirection.model import Redirection
 from helvetia.meter_reports.settlement.model import UsageTask
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant, WireRequest
 
@@ -88,6 +89,25 @@ class EndAnywayRequest(WireRequest):
     reason: str = Field(min_length=1, max_length=500)
 
 
+class RedirectRequest(WireRequest):
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class RedirectionAnswer(WireAnswer):
+    """A report that went to another customer's meter, and what came of taking it back."""
+
+    identifier: str
+    account_id: UUID
+    metric: str
+    quantity: WireDecimal
+    from_customer: str
+    to_customer: str | None
+    state: str
+    requested_at: WireInstant
+    requested_by: str
+    reason: str
+
+
 class UsageComparisonAnswer(WireAnswer):
     """The last comparison of every account; `comparedFrom` is when the one compared longest ago was."""
 
@@ -114,6 +134,21 @@ def to_wire_task(task: UsageTask) -> UsageTaskAnswer:
         reason=task.reason,
         stripe_invoice_item_id=task.stripe_invoice_item_id,
         last_error=task.last_error,
+    )
+
+
+def to_wire_redirection(one: Redirection) -> RedirectionAnswer:
+    return RedirectionAnswer(
+        identifier=one.identifier,
+        account_id=one.account_id,
+        metric=one.metric.value,
+        quantity=one.value,
+        from_customer=one.wrong_customer_id,
+        to_customer=one.right_customer_id,
+        state=one.state.value,
+        requested_at=one.requested_at,
+        requested_by=one.requested_by,
+        reason=one.reason,
     )
 
 
