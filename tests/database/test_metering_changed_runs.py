@@ -10,7 +10,7 @@ import pytest
 from helvetia.containers.errors import HostUnavailable
 from helvetia.containers.model import ContainerRecord
 from helvetia.database.pool import Database
-from helvetia.metering.lifecycle import record_runs
+from helvetia.metering.lifecycle import ask_little
 from helvetia.metering.readers.cgroup_reader import CgroupReader
 from helvetia.metering.service import MeteringService
 from support.cgroup_machine import Machine
@@ -107,7 +107,7 @@ async def test_an_end_that_no_event_told_is_written_down_at_the_next_tick(tree: 
 async def test_a_container_that_the_engine_is_slow_to_tell_of_delays_no_other(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_runs, "INSPECT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(ask_little, "INSPECT_TIMEOUT_S", 0.05)
     known = tree.host.add(1)
     await tree.tick()
     stuck, other = tree.host.add(2), tree.host.add(3)
@@ -123,7 +123,7 @@ async def test_a_container_that_the_engine_is_slow_to_tell_of_delays_no_other(
 async def test_an_engine_that_tells_of_none_is_an_outage_of_those_alone_that_it_did_not_tell_of(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_runs, "INSPECT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(ask_little, "INSPECT_TIMEOUT_S", 0.05)
     known, restarted = tree.host.add(1), tree.host.add(2)
     await tree.tick()
     tree.host.restart(restarted, 9_000)

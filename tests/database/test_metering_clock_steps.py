@@ -1,50 +1,13 @@
 """The host's clock is set while containers run: time it jumped over is nobody's usage."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from helvetia.database.pool import Database
-from helvetia.kernel.clock import ManualClock
-from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from support.metered_house import MeteredHouse, ns
-
-START = datetime(2026, 3, 10, 10, tzinfo=UTC)
-EVER = Period(starts_at=START - timedelta(days=5), ends_at=START + timedelta(days=5))
-
-
-class SettableClock(ManualClock):
-    """One wall clock that may be set, and a monotonic one that never is."""
-
-    def __init__(self, start: datetime) -> None:
-        super().__init__(start)
-        self.lived_s = 0.0
-
-    def wall(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return self.lived_s
-
-    def advance(self, by: timedelta) -> None:
-        super().advance(by)
-        self.lived_s += by.total_seconds()
-
-    def set_by(self, step: timedelta) -> None:
-        self._now += step
-
-
-class SettableHouse(MeteredHouse):
-    clock: SettableClock
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, START)
-        self.clock = SettableClock(START)
-        self.host._clock = self.clock
-        self.metering._clock = self.clock
-        self.metering._recorder._clock = self.clock
-        self.metering._recorder._looks._clock = self.clock
+from support.settable_house import EVER, START, SettableHouse
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ async def collect(url: str, installation_id: str) -> None:
             await metering.sweep()
             await metering.roll_up()
             await metering.close_due()
-        except (DatabaseUnavailable, HostUnavailable):
-            pass  # the worker logs it, and its next tick does the same again
+        except (DatabaseUnavailable, HostUnavailable) as error:  # the next tick does the same again, as the worker's
+            print(f"{error.code}: {error.detail} {error.__cause__!r}", file=sys.stderr, flush=True)
         await asyncio.sleep(0.1)
 
 

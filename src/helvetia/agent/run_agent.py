@@ -30,6 +30,7 @@ class AgentConfig:
     """The rhythm of an agent, in seconds."""
 
     interval_s: float = 10.0
+    sweep_interval_s: float = 60.0
     storage_interval_s: float = 300.0
     host_timeout_s: float = 20.0
     post_retry_max_s: float = 60.0
@@ -54,7 +55,8 @@ class Agent:
         work = [
             asyncio.ensure_future(one)
             for one in (
-                self._repeat(self._looker.sweep, self._config.interval_s, stop),
+                self._repeat(self._looker.sweep, self._config.sweep_interval_s, stop),
+                self._repeat(self._looker.sample, self._config.interval_s, stop),
                 self._repeat(self._looker.sample_storage, self._config.storage_interval_s, stop),
                 self._follow_events(stop),
             )

@@ -1,14 +1,26 @@
-"""The arrow container → batch: looks at the node's host and puts what it says into batches of bounded size."""
+"""The arrow container → batch: looks at the node's host and puts what it says into batches of bounded size.
+
+Samples ask the engine one question however many containers run, and by itself only of what changed; the sweep asks it
+of everything, and finds what no event and no sample told.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import structlog
 
 from helvetia.containers.errors import HostUnavailable
-from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerState
-from helvetia.kernel.clock import Clock, to_ns
+from helvetia.containers.model import ContainerCounters, ContainerHost, ContainerRecord
+from helvetia.kernel.clock import Clock
+from helvetia.kernel.clock_steps import ClockReading
 from helvetia.kernel.identity import new_id
+from helvetia.metering.lifecycle.ask_little import LiveMemory, running
 from helvetia.metering.nodes.model import HELD_CHARS_MAX, HELD_MAX, ITEMS_MAX, NodeBatch, NodeItem
 from helvetia.metering.readers.model import CounterReader
+
+_log = structlog.get_logger(__name__)
 
 
 class Looker:
@@ -22,69 +34,85 @@ class Looker:
         self._reader = reader
         self._interval_ms = round(interval_s * 1_000)
         self._host_timeout_s = host_timeout_s
+        self._live = LiveMemory(host, reader)
+
+    async def sample(self) -> Sequence[NodeBatch]:
+        """The counters of all that runs; where no reader can tell that a run goes on, that takes a sweep."""
+        if not self._reader.proves_runs:
+            return await self.sweep()
+        looked = ClockReading.of(self._clock)
+        async with self._in_time():
+            going_on = await self._live.look()
+        batches = self._batches(going_on.records, going_on.counters, looked)
+        if not going_on.changed:
+            return batches
+        looked = ClockReading.of(self._clock)
+        try:
+            async with self._in_time():
+                records, counters = await self._live.ask(going_on.changed)
+        except HostUnavailable as error:
+            if not batches:
+                raise
+            _log.warning("agent.changes_untold", count=len(going_on.changed), detail=error.detail)
+            return batches
+        self._live.remember(records, asked=going_on.changed)
+        return [*batches, *self._batches(records, counters, looked)]
 
     async def sweep(self) -> Sequence[NodeBatch]:
         """Every container that the engine knows, and the counters of those that run."""
-        looked_ns = to_ns(self._clock.wall())
-        try:
-            async with asyncio.timeout(self._host_timeout_s):
-                records = await self._host.list_containers()
-                counters = await self._reader.read(_running(records))
-        except TimeoutError as error:
-            raise HostUnavailable from error
-        read = {one.container_id: one for one in counters}
-        items = [NodeItem(record=record, counters=read.get(record.container_id)) for record in records]
-        listed = [record.container_id for record in records]
-        starts = range(0, max(1, len(items)), ITEMS_MAX)
-        return [
-            self._batch(items[start : start + ITEMS_MAX], looked_ns, listed=listed if start == starts[-1] else None)
-            for start in starts
-        ]
+        looked = ClockReading.of(self._clock)
+        async with self._in_time():
+            records = await self._host.list_containers()
+            counters = await self._reader.read(running(records))
+        self._live.replace(records)
+        *parts, last = self._batches(records, counters, looked) or [self._batch((), looked)]
+        return [*parts, replace(last, listed=[record.container_id for record in records])]
 
     async def look_at(self, container_id: str) -> Sequence[NodeBatch]:
         """One container, now."""
-        looked_ns = to_ns(self._clock.wall())
-        try:
-            async with asyncio.timeout(self._host_timeout_s):
-                record = await self._host.inspect(container_id)
-                counters = () if record is None else await self._reader.read(_running([record]))
-        except TimeoutError as error:
-            raise HostUnavailable from error
-        items = [] if record is None else [NodeItem(record=record, counters=next(iter(counters), None))]
-        return [self._batch(items, looked_ns)] if items else ()
+        looked = ClockReading.of(self._clock)
+        async with self._in_time():
+            record = await self._host.inspect(container_id)
+            counters = () if record is None else await self._reader.read(running([record]))
+        records = [] if record is None else [record]
+        self._live.remember(records)
+        return self._batches(records, counters, looked)
 
     async def sample_storage(self) -> Sequence[NodeBatch]:
         """Sizes of all layers and volumes, and at last which those are, so that no lost part of it ends anything."""
-        looked_ns = to_ns(self._clock.wall())
-        try:
-            async with asyncio.timeout(self._host_timeout_s):
-                sizes = await self._host.read_storage()
-        except TimeoutError as error:
-            raise HostUnavailable from error
+        looked = ClockReading.of(self._clock)
+        async with self._in_time():
+            sizes = await self._host.read_storage()
         items = [NodeItem(size=size) for size in sizes]
-        parts = [self._batch(items[start : start + ITEMS_MAX], looked_ns) for start in range(0, len(items), ITEMS_MAX)]
+        parts = [self._batch(items[start : start + ITEMS_MAX], looked) for start in range(0, len(items), ITEMS_MAX)]
         held = [size.holder for size in sizes]
         if len(held) > HELD_MAX or sum(map(len, held)) > HELD_CHARS_MAX:
             return parts
-        return [*parts, self._batch((), looked_ns, held=held)]
+        return [*parts, self._batch((), looked, held=held)]
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._host_timeout_s):
+                yield
+        except TimeoutError as error:
+            raise HostUnavailable from error
+
+    def _batches(
+        self, records: Sequence[ContainerRecord], counters: Sequence[ContainerCounters], looked: ClockReading
+    ) -> list[NodeBatch]:
+        read = {one.container_id: one for one in counters}
+        items = [NodeItem(record=record, counters=read.get(record.container_id)) for record in records]
+        return [self._batch(items[start : start + ITEMS_MAX], looked) for start in range(0, len(items), ITEMS_MAX)]
 
     def _batch(
-        self,
-        items: Sequence[NodeItem],
-        looked_ns: int,
-        *,
-        listed: Sequence[str] | None = None,
-        held: Sequence[str] | None = None,
+        self, items: Sequence[NodeItem], looked: ClockReading, *, held: Sequence[str] | None = None
     ) -> NodeBatch:
         return NodeBatch(
             batch_id=new_id(),
-            looked_ns=looked_ns,
+            looked_ns=looked.wall_ns,
             interval_ms=self._interval_ms,
             items=items,
-            listed=listed,
             held=held,
+            clocks=looked,
         )
-
-
-def _running(records: Sequence[ContainerRecord]) -> list[ContainerRecord]:
-    return [record for record in records if record.state is ContainerState.RUNNING and record.started_ns is not None]

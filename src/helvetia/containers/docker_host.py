@@ -180,6 +180,8 @@ class DockerHost:
                 yield from_docker_event(json.loads(line))
         except EngineRefusal as refusal:
             raise _broken(refusal) from refusal
+        except (KeyError, TypeError, ValueError) as error:  # a line that was cut short, or is no event
+            raise HostUnavailable("The container engine answers in a way that is not understood.") from error
 
     async def close(self) -> None:
         await self.engine.close()

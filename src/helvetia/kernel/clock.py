@@ -4,9 +4,14 @@ Three clocks stand behind one object. `now()` is business time and may be simula
 signatures, sessions, tokens and the 24 h life of a Stripe idempotency key; `monotonic()` measures durations.
 """
 
+import functools
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import uuid4
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -24,6 +29,10 @@ class Clock(Protocol):
         """Seconds on a clock that never steps; only differences mean anything."""
         ...
 
+    def boot_id(self) -> str:
+        """Names the run of the machine: what `monotonic()` says to two processes of one boot can be compared."""
+        ...
+
 
 class SystemClock:
     """Business time is real time."""
@@ -36,6 +45,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()  # noqa: TID251 - the one place
+
+    def boot_id(self) -> str:
+        return _boot_id()
 
 
 class ShiftedClock(SystemClock):
@@ -76,6 +88,15 @@ class ManualClock(SystemClock):
     def advance_to(self, instant: datetime) -> None:
         """Move business time ahead to an instant, or leave it where it is when that has passed."""
         self.advance(max(timedelta(), instant - self._now))
+
+
+@functools.cache
+def _boot_id() -> str:
+    """The kernel's name of this boot; where it gives none, a name of this process alone."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return str(uuid4())
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

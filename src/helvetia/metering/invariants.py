@@ -63,9 +63,12 @@ INVARIANTS: Mapping[str, str] = {
         SELECT r.account_id, r.incarnation, r.lived_ns, coalesce(u.quantity, 0) AS counted
         FROM (
             SELECT account_id, service_id, incarnation, closed_at, finished_ns - started_ns - (
-                SELECT coalesce(sum(greatest(0, least(finished_ns, stepped_to_ns)
-                    - greatest(started_ns, stepped_to_ns - step_ns))), 0)
-                FROM metering_clock_steps s WHERE s.node = container_runs.node AND s.step_ns > 0) AS lived_ns
+                SELECT coalesce(sum(greatest(0, least(finished_ns, from_ns + step_ns) - greatest(started_ns, from_ns))),
+                    0)
+                FROM metering_clock_steps s CROSS JOIN LATERAL (
+                    SELECT greatest(coalesce(since_ns, stepped_to_ns - step_ns),
+                        least(finished_ns, stepped_to_ns) - step_ns) AS from_ns) AS skipped
+                WHERE s.node = container_runs.node AND s.step_ns > 0) AS lived_ns
             FROM container_runs
         ) AS r LEFT JOIN (
             SELECT account_id, service_id, incarnation, sum(quantity) AS quantity FROM usage_records

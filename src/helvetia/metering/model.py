@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from helvetia.kernel.clock_steps import ClockStep
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
 
@@ -213,7 +214,8 @@ class Life:
     """What pieces are cut from: a run or a storage holder. `ends_ns` is None while it goes on, seen until `seen_ns`.
 
     `readings_from_ns`: readings before it were dropped; what was counted of them stands. `skipped`: stretches that the
-    host's clock jumped over, in order: nobody lived them, and nothing counts there.
+    host's clock jumped over, in order: nobody lived them, and nothing counts there (of one that nobody saw jump, the
+    stretch that makes this life shortest).
     `owned_from_ns`: what was lived before it is a former owner's, whose last reading may still stand; `base_bytes` is
     what was sent by then.
     """
@@ -226,7 +228,7 @@ class Life:
     final_until_ns: int | None
     counts_external: bool = False
     readings_from_ns: int = 0
-    skipped: Sequence[tuple[int, int]] = ()
+    skipped: Sequence[ClockStep] = ()
     owned_from_ns: int = 0
     base_bytes: int = 0
     is_handed_over: bool = False
@@ -256,7 +258,7 @@ class Life:
     def lived(self, starts_ns: int, ends_ns: int) -> Sequence[tuple[int, int]]:
         """The parts of a stretch that the clock did not jump over."""
         parts, from_ns = [], starts_ns
-        for skipped_from_ns, skipped_until_ns in self.skipped:
+        for skipped_from_ns, skipped_until_ns in (step.skipped_by(self.ends_ns) for step in self.skipped):
             if from_ns < min(skipped_from_ns, ends_ns):
                 parts.append((from_ns, min(skipped_from_ns, ends_ns)))
             from_ns = max(from_ns, skipped_until_ns)

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from helvetia.containers.model import StorageSize
 from helvetia.database.pool import Transaction
+from helvetia.kernel.clock_steps import ClockStep
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_HOUR
 from helvetia.metering.model import Life
 
-Skipped = Mapping[str, Sequence[tuple[int, int]]]
+Skipped = Mapping[str, Sequence[ClockStep]]
 """For each node, the stretches that its clock jumped over."""
 
 _LIFE = "service_id, holder, first_ns, gone_ns, seen_ns, final_until_ns, node, of_holder"

@@ -15,6 +15,7 @@ from helvetia.containers.model import ContainerCounters, ContainerRecord, Storag
 from helvetia.containers.store_transfers import transfers_of
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
+from helvetia.kernel.clock_steps import ClockReading, ClockStep
 from helvetia.metering import store_runs, store_storage
 from helvetia.metering.lifecycle.split_runs import RunBook, route
 from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
@@ -92,14 +93,24 @@ class LookRecorder:
             _log.warning("metering.storage_unowned", holder=size.holder, size_bytes=size.size_bytes)
         return len(owned)
 
-    async def record_clock_step(self, node: str, *, stepped_to_ns: int, step_ns: int) -> None:
-        """The clock of a node jumped: time that it jumped over counts nothing."""
+    async def record_clocks(self, node: str, reading: ClockReading, looked_ns: int) -> None:
+        """Compare a node's clocks with what they last showed, to whomever; time that was jumped over counts nothing.
+
+        `looked_ns`: the instant of the look by business time, which may be ahead of the node's wall clock.
+        """
         async with self._database.transaction() as tx:
             await store_runs.lock_node(tx, node)
-            await store_steps.save_clock_step(
-                tx, node, stepped_to_ns=stepped_to_ns, step_ns=step_ns, recorded_at=self._clock.now()
-            )
-        _log.warning("metering.clock_stepped", node=node, step_ms=step_ns // 1_000_000)
+            former = await store_steps.lock_clock_reading(tx, node)
+            if former is not None and not reading.is_after(former):
+                return
+            step_ns = 0 if former is None else reading.step_since(former)
+            if former is not None and step_ns:
+                since_ns = looked_ns - (reading.wall_ns - former.wall_ns)
+                step = ClockStep(since_ns=since_ns, stepped_to_ns=looked_ns, step_ns=step_ns)
+                await store_steps.save_clock_step(tx, node, step, self._clock.now())
+            await store_steps.save_clock_reading(tx, node, reading, self._clock.now())
+        if step_ns:
+            _log.warning("metering.clock_stepped", node=node, step_ms=step_ns // 1_000_000)
 
     async def record_outage(self, node: str, detail: str, until_ns: int | None = None) -> None:
         """A gap, until now or `until_ns`, for everything that runs at a node and was not seen since."""

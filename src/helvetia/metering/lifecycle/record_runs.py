@@ -5,27 +5,22 @@ nothing; the network is never spoken to inside a transaction. Fails with HostUna
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
-
-import structlog
 
 from helvetia.containers.errors import HostUnavailable
-from helvetia.containers.model import ContainerHost, ContainerRecord, ContainerState
+from helvetia.containers.model import ContainerHost, ContainerRecord
 from helvetia.database.pool import Database, assert_no_transaction
 from helvetia.kernel.clock import Clock, to_ns
+from helvetia.kernel.clock_steps import ClockReading
 from helvetia.kernel.quantity import NS_PER_S
+from helvetia.metering.lifecycle.ask_little import LiveMemory, running
 from helvetia.metering.lifecycle.record_looks import LookRecorder
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.model import CounterReader
 
-INSPECT_TIMEOUT_S: Final = 3.0
-INSPECT_PARALLEL_MAX: Final = 16
-_LIVE: Final = frozenset({ContainerState.RUNNING, ContainerState.PAUSED})
-_log = structlog.get_logger(__name__)
-STEP_MIN_NS = 5 * NS_PER_S
-"""Wall-clock and monotonic time that part by more than this between two looks: the clock was set, or it slept."""
+CLOCKS_KEPT_EVERY_NS = 10 * NS_PER_S
+"""So often both clocks are written down for whoever looks next; a step is written down at the look that shows it."""
 
 
 class RunRecorder:
@@ -38,8 +33,9 @@ class RunRecorder:
         self._host = host
         self._reader = reader
         self._config = config
-        self._last_look: tuple[int, int] | None = None
-        self._live: dict[str, ContainerRecord] = {}
+        self._last_look: ClockReading | None = None
+        self._kept: ClockReading | None = None
+        self._live = LiveMemory(host, reader)
         self._looks = LookRecorder(database, clock, interval_ms=config.sample_interval_ms)
 
     async def sample(self) -> int:
@@ -52,21 +48,16 @@ class RunRecorder:
             return await self._sample_all()
         looked_ns = await self._look_ns()
         async with self._host_in_time():
-            listed = set(await self._host.list_running_ids())
-            going_on = [record for record in _running(self._live.values()) if record.container_id in listed]
-            counters = await self._reader.read_again(going_on)
-        read = {one.container_id for one in counters}
-        records = [record for record in going_on if record.container_id in read]
-        if records:
-            await self._looks.record(self._host.node, records, counters, looked_ns)
-        changed = (listed | self._live.keys()) - read
-        return len(counters) + await self._sample_changed(changed, since_ns=looked_ns)
+            going_on = await self._live.look()
+        if going_on.records:
+            await self._looks.record(self._host.node, going_on.records, going_on.counters, looked_ns)
+        return len(going_on.counters) + await self._sample_changed(going_on.changed, since_ns=looked_ns)
 
     async def _sample_all(self) -> int:
         looked_ns = await self._look_ns()
         async with self._host_in_time():
             records = await self._host.list_containers()
-            counters = await self._reader.read(_running(records))
+            counters = await self._reader.read(running(records))
         await self._looks.record(self._host.node, records, counters, looked_ns)
         return len(counters)
 
@@ -76,47 +67,21 @@ class RunRecorder:
             return 0
         looked_ns = await self._look_ns()
         async with self._host_in_time(since_ns):
-            records = await self._inspect_each(container_ids)
-            counters = await self._reader.read(_running(records))
+            records, counters = await self._live.ask(container_ids)
         if records:
             await self._looks.record(self._host.node, records, counters, looked_ns)
-        told = {record.container_id for record in records}
-        self._live = {one: record for one, record in self._live.items() if one not in container_ids or one in told}
-        self._remember(records)
+        self._live.remember(records, asked=container_ids)
         return len(counters)
-
-    async def _inspect_each(self, container_ids: Collection[str]) -> list[ContainerRecord]:
-        """What the engine tells in time; a container that it is slow to tell of keeps no other waiting.
-
-        Raises HostUnavailable when it tells of none.
-        """
-        limit = asyncio.Semaphore(INSPECT_PARALLEL_MAX)
-
-        async def inspect(container_id: str) -> ContainerRecord | HostUnavailable | None:
-            async with limit:
-                try:
-                    async with asyncio.timeout(INSPECT_TIMEOUT_S):
-                        return await self._host.inspect(container_id)
-                except (HostUnavailable, TimeoutError) as error:
-                    return error if isinstance(error, HostUnavailable) else HostUnavailable()
-
-        answers = await asyncio.gather(*(inspect(container_id) for container_id in sorted(container_ids)))
-        failures = [one for one in answers if isinstance(one, HostUnavailable)]
-        if len(failures) == len(answers):
-            raise failures[0]
-        if failures:
-            _log.warning("metering.containers_untold", count=len(failures))
-        return [one for one in answers if isinstance(one, ContainerRecord)]
 
     async def look_at(self, container_id: str) -> ContainerRecord | None:
         """Look at one container now, and read its counters if it runs."""
         looked_ns = await self._look_ns()
         async with self._host_in_time():
             record = await self._host.inspect(container_id)
-            counters = await self._reader.read(_running([record])) if record is not None else ()
+            counters = await self._reader.read(running([record])) if record is not None else ()
         if record is not None:
             await self._looks.record(self._host.node, [record], counters, looked_ns)
-            self._remember([record])
+            self._live.remember([record])
         return record
 
     async def sweep(self) -> Sequence[ContainerRecord]:
@@ -135,8 +100,7 @@ class RunRecorder:
             else:
                 records.append(record)
         await self._looks.record(self._host.node, records, (), looked_ns, gone)
-        self._live.clear()
-        self._remember(records)
+        self._live.replace(records)
         return records
 
     async def sample_storage(self) -> int:
@@ -146,23 +110,21 @@ class RunRecorder:
             sizes = await self._host.read_storage()
         return await self._looks.record_sizes(self._host.node, sizes, looked_ns)
 
-    def _remember(self, records: Iterable[ContainerRecord]) -> None:
-        """What lives, as the engine last told it; it is asked again as soon as anything seems to have changed."""
-        for record in records:
-            if record.state in _LIVE:
-                self._live[record.container_id] = record
-            else:
-                self._live.pop(record.container_id, None)
-
     async def _look_ns(self) -> int:
-        """The instant of a look. A clock that jumped since the last one is written down before anything is seen."""
+        """The instant of a look. A clock that jumped since the last one is written down before anything is seen.
+
+        At the first look that is the last one of whichever process looked before.
+        """
         assert_no_transaction()
-        wall_ns, monotonic_ns = to_ns(self._clock.wall()), round(self._clock.monotonic() * NS_PER_S)
-        looked_ns, last, self._last_look = to_ns(self._clock.now()), self._last_look, (wall_ns, monotonic_ns)
-        if last is not None:
-            step_ns = (wall_ns - last[0]) - (monotonic_ns - last[1])
-            if abs(step_ns) > STEP_MIN_NS:
-                await self._looks.record_clock_step(self._host.node, stepped_to_ns=looked_ns, step_ns=step_ns)
+        reading, looked_ns, kept = ClockReading.of(self._clock), to_ns(self._clock.now()), self._kept
+        if (
+            kept is None
+            or reading.step_since(self._last_look or kept)
+            or reading.monotonic_ns - kept.monotonic_ns >= CLOCKS_KEPT_EVERY_NS
+        ):
+            await self._looks.record_clocks(self._host.node, reading, looked_ns)
+            self._kept = reading
+        self._last_look = reading
         return looked_ns
 
     @asynccontextmanager
@@ -180,7 +142,3 @@ class RunRecorder:
         except HostUnavailable as error:
             await self._looks.record_outage(self._host.node, error.detail, since_ns)
             raise
-
-
-def _running(records: Iterable[ContainerRecord]) -> list[ContainerRecord]:
-    return [record for record in records if record.state is ContainerState.RUNNING and record.started_ns is not None]

@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from helvetia.containers.model import ContainerCounters, ContainerRecord, StorageSize
+from helvetia.kernel.clock_steps import ClockReading
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_S
 
@@ -46,6 +47,7 @@ class NodeBatch:
     """A part of one look at a node. `listed`: in the last part of a sweep, all containers that the engine knows.
 
     `held`: in the last part of a look at all sizes, every layer and volume that is there, told of or not.
+    `clocks`: both clocks of the node at the look; a step shows between two looks, however late they are told.
     """
 
     batch_id: UUID
@@ -54,6 +56,7 @@ class NodeBatch:
     items: Sequence[NodeItem | None]
     listed: Sequence[str] | None = None
     held: Sequence[str] | None = None
+    clocks: ClockReading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,14 @@ def refusal(item: NodeItem | None, batch: NodeBatch, node: str, known: Known, no
     assert item.record is not None  # noqa: S101 - just checked
     reason = _refused_record(item.record, batch, node, known, now_ns)
     return reason or (None if item.counters is None else _refused_counters(item.counters, item.record, now_ns))
+
+
+def believed_clocks(batch: NodeBatch, now_ns: int) -> ClockReading | None:
+    """The clocks of a look, unless the look itself is not believed."""
+    clocks = batch.clocks
+    if clocks is None or not now_ns - AGE_MAX_NS <= clocks.wall_ns <= now_ns + SKEW_MAX_NS:
+        return None
+    return clocks if clocks.wall_ns == batch.looked_ns and clocks.monotonic_ns >= 0 else None
 
 
 def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -> str | None:

@@ -16,7 +16,16 @@ from helvetia.kernel.clock import Clock, to_ns
 from helvetia.metering.errors import ClockSkewed, InvalidNodeName, NodeNotFound, NodeRefused
 from helvetia.metering.lifecycle.record_looks import LookRecorder
 from helvetia.metering.nodes import store
-from helvetia.metering.nodes.model import SIZE_KINDS, SKEW_MAX_NS, BatchAnswer, ItemAnswer, Node, NodeBatch, refusal
+from helvetia.metering.nodes.model import (
+    SIZE_KINDS,
+    SKEW_MAX_NS,
+    BatchAnswer,
+    ItemAnswer,
+    Node,
+    NodeBatch,
+    believed_clocks,
+    refusal,
+)
 
 TOKEN_PREFIX = "hvn_"  # noqa: S105 - the public beginning of every node token
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}", re.ASCII)
@@ -81,6 +90,9 @@ class NodeService:
         sizes = [item.size for item in believed if item.size is not None]
         sizes += _unsized(batch, answers)
         looked_ns = min(batch.looked_ns, now_ns)
+        clocks = believed_clocks(batch, now_ns)
+        if clocks is not None:
+            await looks.record_clocks(node.node, clocks, clocks.wall_ns)
         gone: Sequence[str] = ()
         if batch.listed is not None:
             gone = sorted(await looks.unfinished(node.node, looked_ns) - set(batch.listed))

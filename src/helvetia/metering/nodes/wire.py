@@ -8,9 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from helvetia.kernel.clock_steps import ClockReading
 from helvetia.metering.errors import InvalidBatch
 from helvetia.metering.nodes.model import HELD_MAX, ITEMS_MAX, LISTED_MAX, BatchAnswer, NodeBatch, NodeItem
 
+_CLOCKS = TypeAdapter(ClockReading)
 _ITEM = TypeAdapter(NodeItem)
 _BATCH = TypeAdapter(NodeBatch)
 _ANSWER = TypeAdapter(BatchAnswer)
@@ -27,6 +29,7 @@ class _Envelope(BaseModel):
     items: list[Any] = Field(max_length=ITEMS_MAX)
     listed: list[str] | None = Field(default=None, max_length=LISTED_MAX)
     held: list[str] | None = Field(default=None, max_length=HELD_MAX)
+    clocks: Any = None
     ends_sizes: bool = Field(default=False, description="Of agents that do not tell `held`: it ends nothing.")
 
 
@@ -47,6 +50,18 @@ def from_wire_batch(body: bytes) -> NodeBatch:
         items=[_item(one) for one in envelope.items],
         listed=envelope.listed,
         held=None if envelope.held is None else [name for name in envelope.held if _is_name(name)],
+        clocks=_clocks(envelope.clocks),
+    )
+
+
+def _clocks(value: object) -> ClockReading | None:
+    """Clocks that cannot be read are none: the look counts without them."""
+    try:
+        clocks = _CLOCKS.validate_python(value)
+    except ValidationError:
+        return None
+    return (
+        clocks if _is_name(clocks.boot_id) and max(abs(clocks.wall_ns), abs(clocks.monotonic_ns)) <= INT64_MAX else None
     )
 
 

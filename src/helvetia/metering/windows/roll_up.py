@@ -14,6 +14,7 @@ from itertools import takewhile
 
 from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import to_ns
+from helvetia.kernel.clock_steps import ClockStep
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
 from helvetia.metering import store, store_pieces, store_runs, store_storage
@@ -217,7 +218,7 @@ def _key(life: Life) -> LifeKey:
     return life.service_id, life.incarnation
 
 
-def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[tuple[int, int]]) -> Life:
+def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[ClockStep]) -> Life:
     return Life(
         service_id=run.service_id,
         incarnation=run.incarnation,
