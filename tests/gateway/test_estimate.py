@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.costs.estimate import store
-from helvetia.costs.estimate.model import Estimate, LineKind
+from helvetia.costs.estimate.model import LineKind
 from helvetia.database.pool import Database
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
@@ -21,73 +20,22 @@ from helvetia.stripe_gateway.upcoming import PreviewInvoice, UpcomingFacts
 from helvetia.web.config import WebConfig
 from support import trials
 from support.billing_house import BillingHouse, MovableClock, build_house
+from support.estimate_world import (
+    START,
+    Subscriber,
+    assert_is_stripes,
+    new_subscriber,
+    read_estimate,
+    report,
+    use_everything,
+)
 from support.stripe_world import StripeWorld
 from support.web_world import web_world
 
 FREE, STARTER, PRO, ENTERPRISE = SubscriptionPlan
-START = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
 APRIL = datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
 DAY_5 = START + timedelta(days=5)
 ACTOR = "user:test"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subscriber:
-    """A PRO subscriber and Stripe's names of it."""
-
-    account_id: AccountId
-    customer_id: str
-    subscription_id: str
-
-
-async def _subscriber(house: BillingHouse, plan: SubscriptionPlan = PRO) -> Subscriber:
-    account_id = await house.new_account()
-    record = await house.billing.create_subscription(account_id, plan, "pm_card_visa")
-    assert record.stripe_customer_id is not None
-    assert record.stripe_subscription_id is not None
-    return Subscriber(
-        account_id=account_id, customer_id=record.stripe_customer_id, subscription_id=record.stripe_subscription_id
-    )
-
-
-async def _use_everything(house: BillingHouse, account_id: AccountId, luck: random.Random) -> None:
-    for metric in UsageMetric:
-        quantity = luck.randrange(SOLD_UNITS[metric].base_per_unit * 2000)
-        await house.add_closed_usage(account_id, metric, quantity, START)
-
-
-async def _report(house: BillingHouse, clock: MovableClock, account_id: AccountId) -> None:
-    await house.reports.queue(account_id)
-    await house.reports.send_due()
-    clock.wall_shift += timedelta(minutes=30)
-    await house.reports.confirm_all()
-
-
-async def _read(house: BillingHouse, account_id: AccountId) -> Estimate:
-    """What the worker does, then what the page asks; the worker's own check must have found nothing."""
-    await house.subscriptions.sync_subscription(account_id)
-    assert not await house.estimates.read_account(account_id)
-    return await house.estimates.estimate(account_id)
-
-
-async def _assert_is_stripes(gateway: StripeClientGateway, subscriber: Subscriber, estimate: Estimate) -> None:
-    preview = await gateway.preview_upcoming(subscriber.subscription_id)
-    assert preview is not None
-    ours = [
-        (line.price_id, line.quantity, line.amount_minor, line.discount_minor, line.added_tax_minor)
-        for line in estimate.lines
-    ]
-    stripes = [
-        (line.price_id, line.quantity, line.amount_minor, line.discount_minor, line.tax_minor) for line in preview.lines
-    ]
-    assert [one[:1] + one[2:] for one in ours] == [one[:1] + one[2:] for one in stripes]
-    assert [one[1] for one in ours if one[1] is not None] == [
-        theirs[1] for mine, theirs in zip(ours, stripes, strict=True) if mine[1] is not None
-    ]
-    assert (estimate.sums.total_minor, estimate.sums.amount_due_minor) == (
-        preview.total_minor,
-        preview.amount_due_minor,
-    )
 
 
 async def _coupon(world: StripeWorld, subscriber: Subscriber, **terms: Any) -> None:
@@ -176,31 +124,31 @@ async def test_d04_estimate_is_stripes_preview_line_by_line(
     clock: MovableClock,
     setting: Callable[[StripeWorld, Subscriber], Awaitable[None]],
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     await setting(world, subscriber)
     await world.advance_to(DAY_5)
-    await _use_everything(house, subscriber.account_id, random.Random(4))
-    before = await _read(house, subscriber.account_id)
+    await use_everything(house, subscriber.account_id, random.Random(4))
+    before = await read_estimate(house, subscriber.account_id)
     usage = [line for line in before.lines if line.kind is LineKind.USAGE]
     assert [line.metric for line in usage] == list(UsageMetric)
     assert all(line.not_at_stripe == line.quantity for line in usage)
-    await _report(house, clock, subscriber.account_id)
-    estimate = await _read(house, subscriber.account_id)
+    await report(house, clock, subscriber.account_id)
+    estimate = await read_estimate(house, subscriber.account_id)
     assert all(line.not_at_stripe == 0 for line in estimate.lines if line.kind is LineKind.USAGE)
     assert estimate.sums == before.sums
     assert (estimate.is_complete, estimate.issued_at) == (True, APRIL)
-    await _assert_is_stripes(gateway, subscriber, estimate)
+    await assert_is_stripes(gateway, subscriber, estimate)
 
 
 async def test_estimate_with_everything_becomes_the_invoice(
     house: BillingHouse, world: StripeWorld, clock: MovableClock
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     await _everything(world, subscriber)
     await world.advance_to(DAY_5)
-    await _use_everything(house, subscriber.account_id, random.Random(5))
-    await _report(house, clock, subscriber.account_id)
-    estimate = await _read(house, subscriber.account_id)
+    await use_everything(house, subscriber.account_id, random.Random(5))
+    await report(house, clock, subscriber.account_id)
+    estimate = await read_estimate(house, subscriber.account_id)
     await world.advance_to(APRIL + timedelta(hours=3))
     invoice = (await world.invoices(subscriber.customer_id))[0]
     assert (invoice.total, invoice.amount_due) == (estimate.sums.total_minor, estimate.sums.amount_due_minor)
@@ -211,31 +159,31 @@ async def test_estimate_with_everything_becomes_the_invoice(
 async def test_scheduled_smaller_plan_is_the_next_fee(
     house: BillingHouse, world: StripeWorld, gateway: StripeClientGateway, clock: MovableClock
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     await world.advance_to(DAY_5)
-    await _use_everything(house, subscriber.account_id, random.Random(6))
-    await _report(house, clock, subscriber.account_id)
+    await use_everything(house, subscriber.account_id, random.Random(6))
+    await report(house, clock, subscriber.account_id)
     preview = await house.billing.preview_update(subscriber.account_id, STARTER, actor=ACTOR)
     await house.billing.update_subscription(subscriber.account_id, STARTER, preview.change.change_id, actor=ACTOR)
-    estimate = await _read(house, subscriber.account_id)
+    estimate = await read_estimate(house, subscriber.account_id)
     fee = next(line for line in estimate.lines if line.kind is LineKind.FEE)
     assert (fee.description, fee.amount_minor) == ("STARTER", 900)
-    await _assert_is_stripes(gateway, subscriber, estimate)
+    await assert_is_stripes(gateway, subscriber, estimate)
 
 
 async def test_cancellation_at_period_end_leaves_no_fee(
     house: BillingHouse, world: StripeWorld, gateway: StripeClientGateway, clock: MovableClock
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     await world.advance_to(DAY_5)
     await _amount_off(world, subscriber)
     await _waiting(world, subscriber)
     await world.v1.subscriptions.update_async(subscriber.subscription_id, {"cancel_at_period_end": True})
-    nothing_used = await _read(house, subscriber.account_id)
+    nothing_used = await read_estimate(house, subscriber.account_id)
     assert [line.kind for line in nothing_used.lines] == [LineKind.OTHER, *[LineKind.USAGE] * 4]
-    await _use_everything(house, subscriber.account_id, random.Random(7))
-    await _report(house, clock, subscriber.account_id)
-    await _assert_is_stripes(gateway, subscriber, await _read(house, subscriber.account_id))
+    await use_everything(house, subscriber.account_id, random.Random(7))
+    await report(house, clock, subscriber.account_id)
+    await assert_is_stripes(gateway, subscriber, await read_estimate(house, subscriber.account_id))
 
 
 async def test_random_invoices_are_estimated_as_stripe_previews_them(
@@ -243,7 +191,7 @@ async def test_random_invoices_are_estimated_as_stripe_previews_them(
 ) -> None:
     count, seed = trials.choose(small=10, full=200), 20260310
     luck = random.Random(seed)
-    subscribers = [await _subscriber(house, plan) for plan in (STARTER, PRO, ENTERPRISE)]
+    subscribers = [await new_subscriber(house, plan) for plan in (STARTER, PRO, ENTERPRISE)]
     await world.advance_to(DAY_5)
     for number in range(count):
         subscriber = luck.choice(subscribers)
@@ -251,8 +199,8 @@ async def test_random_invoices_are_estimated_as_stripe_previews_them(
         for metric in luck.sample(list(UsageMetric), luck.randrange(5)):
             quantity = luck.randrange(SOLD_UNITS[metric].base_per_unit * luck.choice((1, 50, 5000)))
             await house.add_closed_usage(subscriber.account_id, metric, quantity, DAY_5, incarnation=f"c:{number}")
-        await _report(house, clock, subscriber.account_id)
-        await _assert_is_stripes(gateway, subscriber, await _read(house, subscriber.account_id))
+        await report(house, clock, subscriber.account_id)
+        await assert_is_stripes(gateway, subscriber, await read_estimate(house, subscriber.account_id))
     trials.record("estimates equal to Stripe's preview, line by line", count=count, seed=seed)
 
 
@@ -318,7 +266,7 @@ class LateGateway:
 async def test_reading_overtaken_by_a_newer_one_changes_nothing(
     house: BillingHouse, world: StripeWorld, gateway: StripeClientGateway, clock: MovableClock
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     late = LateGateway(gateway)
     slow = build_house(house.database, clock, late, house.prices)  # type: ignore[arg-type]
 
@@ -335,7 +283,7 @@ async def test_reading_overtaken_by_a_newer_one_changes_nothing(
 async def test_estimate_stands_while_stripe_is_away_and_says_what_it_lacks(
     house: BillingHouse, world: StripeWorld, gateway: StripeClientGateway, clock: MovableClock
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     late = LateGateway(gateway)
     away = build_house(house.database, clock, late, house.prices)  # type: ignore[arg-type]
     late.is_away = True
@@ -358,7 +306,7 @@ async def test_estimate_stands_while_stripe_is_away_and_says_what_it_lacks(
 async def test_difference_from_the_preview_is_the_operators_finding_once(
     house: BillingHouse, gateway: StripeClientGateway, clock: MovableClock
 ) -> None:
-    subscriber = await _subscriber(house)
+    subscriber = await new_subscriber(house)
     late = LateGateway(gateway)
     late.adds_minor = 1
     other = build_house(house.database, clock, late, house.prices)  # type: ignore[arg-type]

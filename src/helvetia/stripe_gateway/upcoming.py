@@ -66,8 +66,22 @@ class WaitingItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutomaticTax:
+    """What Stripe Tax told in a preview: the rates of lines, each under its price's or waiting item's id.
+
+    `is_placed` is false while Stripe does not know where the customer is taxed; then it told nothing.
+    """
+
+    is_placed: bool
+    rates: tuple[tuple[str, tuple[TaxRate, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpcomingFacts:
-    """One reading. `balance_minor` below 0 is credit of the customer. Items stand in the order of the invoice."""
+    """One reading. `balance_minor` below 0 is credit of the customer. Items stand in the order of the invoice.
+
+    `automatic_tax` is None where nothing was told of it: Stripe Tax is off, or no invoice was to be previewed.
+    """
 
     customer_id: str
     subscription_id: str
@@ -81,6 +95,7 @@ class UpcomingFacts:
     waiting: tuple[WaitingItem, ...]
     discounts: tuple[Discount, ...]
     tax_rates: tuple[TaxRate, ...]
+    automatic_tax: AutomaticTax | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

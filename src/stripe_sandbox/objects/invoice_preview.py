@@ -88,6 +88,7 @@ def _preview(call: Call) -> Doc:
         raise missing_param("customer")
     with call.ctx.store.rehearsal():
         invoice = _rehearse(call.ctx, call.params)
+    taxes.keep_automatic_rates(call.ctx, invoice)
     return _shown(call.ctx, invoice, call.params)
 
 

@@ -5,16 +5,17 @@ this very subscription. Without them the estimate stands, says so, and is not co
 nothing sees its usage in lines of 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from helvetia.costs.estimate.model import Estimate, EstimateLine, KnownFacts, LineKind
+from helvetia.costs.estimate.model import Estimate, EstimateLine, KnownFacts, LineKind, TaxBasis
 from helvetia.costs.estimate.reckon import Terms, reckon
 from helvetia.costs.model import CurrentUsage, UsageLine
 from helvetia.kernel.money import round_metered_line
 from helvetia.stripe_gateway.model import PriceBook
-from helvetia.stripe_gateway.upcoming import UpcomingFacts, UpcomingItem, WaitingItem
+from helvetia.stripe_gateway.upcoming import AutomaticTax, TaxRate, UpcomingFacts, UpcomingItem, WaitingItem
 from helvetia.subscriptions.model import SubscriptionRecord
 
 
@@ -57,7 +58,7 @@ def estimate_invoice(parts: EstimateParts) -> Estimate:
     """The next invoice by our own usage."""
     usage, facts = parts.usage, parts.facts
     lines, sums = reckon(plain_lines(parts), terms_of(parts))
-    is_tax_known = facts is None or not facts.has_automatic_tax
+    tax_basis = tax_basis_of(parts)
     return Estimate(
         account_id=usage.account_id,
         is_charged=usage.is_charged,
@@ -65,8 +66,8 @@ def estimate_invoice(parts: EstimateParts) -> Estimate:
         issued_at=parts.issued_at if usage.is_charged else None,
         as_of=usage.as_of,
         facts_at=None if facts is None or parts.known is None else parts.known.read_at,
-        is_complete=usage.is_complete and (not usage.is_charged or facts is not None) and is_tax_known,
-        is_tax_known=is_tax_known,
+        is_complete=usage.is_complete and (not usage.is_charged or facts is not None) and tax_basis.is_known,
+        tax_basis=tax_basis,
         are_prices_verified=usage.are_prices_verified,
         lines=lines,
         sums=sums,
@@ -83,14 +84,49 @@ def terms_of(parts: EstimateParts) -> Terms:
         currency=facts.currency,
         issued_at=parts.issued_at,
         discounts=facts.discounts,
-        tax_rates=facts.tax_rates,
+        tax_rates=() if facts.has_automatic_tax else facts.tax_rates,
         is_tax_exempt=facts.is_tax_exempt,
         balance_minor=facts.balance_minor,
     )
 
 
+def tax_basis_of(parts: EstimateParts) -> TaxBasis:
+    """By what the invoice is taxed, as far as that is known now."""
+    facts = parts.facts
+    if facts is None:
+        return TaxBasis.NOT_READ if parts.usage.is_charged else TaxBasis.RATES
+    if not facts.has_automatic_tax or facts.is_tax_exempt:
+        return TaxBasis.RATES
+    if facts.automatic_tax is not None and not facts.automatic_tax.is_placed:
+        return TaxBasis.NOT_PLACED
+    lines = _lines(parts)
+    told = all(automatic_rates(facts.automatic_tax, line) is not None for line in lines if line.amount_minor)
+    return TaxBasis.STRIPE_TAX if told else TaxBasis.NOT_TOLD
+
+
 def plain_lines(parts: EstimateParts) -> list[EstimateLine]:
-    """The lines in the invoice's order, before discounts and taxes."""
+    """The lines in the invoice's order with the tax rates that hold for them, before discounts and taxes."""
+    lines, facts = _lines(parts), parts.facts
+    if facts is None or not facts.has_automatic_tax:
+        return lines
+    told = facts.automatic_tax if tax_basis_of(parts).is_known else None
+    return [replace(line, own_tax_rates=automatic_rates(told, line) or ()) for line in lines]
+
+
+def automatic_rates(told: AutomaticTax | None, line: EstimateLine) -> Sequence[TaxRate] | None:
+    """The rates that Stripe Tax told of this line; of a line it told nothing of, those that all others share.
+
+    None where neither is known.
+    """
+    rates = {} if told is None else dict(told.rates)
+    key = line.item_id or line.price_id
+    if key in rates:
+        return rates[key]
+    shared = set(rates.values())
+    return shared.pop() if len(shared) == 1 else None
+
+
+def _lines(parts: EstimateParts) -> list[EstimateLine]:
     usage, facts = parts.usage, parts.facts
     used = {line.metric: _usage_line(line, usage) for line in usage.lines}
     if facts is None or parts.book is None:
@@ -174,6 +210,7 @@ def _waiting_line(item: WaitingItem) -> EstimateLine:
     return EstimateLine(
         kind=LineKind.OTHER,
         metric=None,
+        item_id=item.item_id,
         price_id=None,
         product_id=item.product_id,
         description=item.description,

@@ -21,6 +21,20 @@ class LineKind(StrEnum):
     OTHER = "other"
 
 
+class TaxBasis(StrEnum):
+    """Where the taxes of an estimate come from; the last three: nowhere, so that none is in it."""
+
+    RATES = "rates"
+    STRIPE_TAX = "stripe_tax"
+    NOT_PLACED = "not_placed"
+    NOT_TOLD = "not_told"
+    NOT_READ = "not_read"
+
+    @property
+    def is_known(self) -> bool:
+        return self in {TaxBasis.RATES, TaxBasis.STRIPE_TAX}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateLine:
     """One line. `not_at_stripe` is the part of a usage line's quantity that Stripe has not taken yet.
@@ -41,6 +55,7 @@ class EstimateLine:
     starts_at: datetime
     ends_at: datetime | None
     not_at_stripe: Decimal | None = None
+    item_id: str | None = None
     is_discountable: bool = True
     own_discounts: Sequence[Discount] = ()
     own_tax_rates: Sequence[TaxRate] = ()
@@ -80,7 +95,7 @@ class Estimate:
 
     `as_of` is our usage's moment, `facts_at` when Stripe's part was read (None: not read, so left out).
     `is_complete`: nothing is known to be missing from it. `issued_at`: when the invoice will be made; None where none
-    will. `is_tax_known` is false where Stripe Tax decides when the invoice is made.
+    will. Without a known `tax_basis` no tax is in any figure.
     """
 
     account_id: AccountId
@@ -90,7 +105,7 @@ class Estimate:
     as_of: datetime
     facts_at: datetime | None
     is_complete: bool
-    is_tax_known: bool
+    tax_basis: TaxBasis
     are_prices_verified: bool
     lines: Sequence[EstimateLine]
     sums: Sums

@@ -13,7 +13,7 @@ import structlog
 from helvetia.audit import store as audit
 from helvetia.costs.estimate import store
 from helvetia.costs.estimate.compare_preview import compare_preview
-from helvetia.costs.estimate.estimate_invoice import EstimateParts, choose_facts
+from helvetia.costs.estimate.estimate_invoice import EstimateParts, choose_facts, tax_basis_of
 from helvetia.costs.estimate.model import EstimateDifference, KnownFacts
 from helvetia.costs.read_current import read_current
 from helvetia.database.pool import Database, Transaction
@@ -79,7 +79,7 @@ async def check_estimate(tools: EstimateTools, account_id: AccountId) -> Sequenc
     async with tools.database.transaction() as tx:
         parts = await read_parts(tools, tx, account_id)
     facts = parts.facts
-    if facts is None or parts.known is None or facts.has_automatic_tax:
+    if facts is None or parts.known is None or not tax_basis_of(parts).is_known:
         return ()
     preview = await tools.gateway.preview_upcoming(facts.subscription_id)
     if preview is not None and preview.has_more_lines:

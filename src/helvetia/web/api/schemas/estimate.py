@@ -1,13 +1,21 @@
 """The estimate of the next invoice on the wire."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from helvetia.costs.estimate.model import Estimate, EstimateLine
+from helvetia.costs.estimate.model import Estimate, EstimateLine, TaxBasis
 from helvetia.kernel.money import Money
 from helvetia.stripe_gateway.upcoming import Discount, TaxRate
 from helvetia.web.api.schemas.usage import GapAnswer, to_wire_gap
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
+
+TAX_NOTES: Mapping[TaxBasis, str] = {
+    TaxBasis.RATES: "Taxed by the rates that are set for this subscription, if any.",
+    TaxBasis.STRIPE_TAX: "Stripe Tax decides when the invoice is made; these are the rates of its latest preview.",
+    TaxBasis.NOT_PLACED: "Stripe does not know where you are taxed, so no tax is in these figures; enter an address.",
+    TaxBasis.NOT_TOLD: "Stripe Tax has not told a rate for every line, so no tax is in these figures.",
+    TaxBasis.NOT_READ: "Taxes were not read from Stripe yet, so no tax is in these figures.",
+}
 
 
 class EstimateLineAnswer(WireAnswer):
@@ -25,7 +33,7 @@ class EstimateLineAnswer(WireAnswer):
     unit_price: WireDecimal | None
     amount: WireDecimal
     discount: WireDecimal
-    tax: WireDecimal
+    tax: WireDecimal | None
     start: WireInstant
     end: WireInstant | None
     not_at_stripe: WireDecimal | None
@@ -54,7 +62,8 @@ class EstimateAnswer(WireAnswer):
 
     `issuedAt` is when it will be made, null where none will. `asOf` is the moment of the usage, `stripeAsOf` when
     discounts, taxes and balance were read from Stripe: null when they were not, then they are missing here.
-    `complete`: nothing is known to be missing. `taxKnown` false: Stripe adds the tax when it makes the invoice.
+    `complete`: nothing is known to be missing. `taxNote` says where the taxes come from; with `taxKnown` false none is
+    in any figure, and the tax of a line is null.
     """
 
     is_charged: bool
@@ -65,6 +74,8 @@ class EstimateAnswer(WireAnswer):
     stripe_as_of: WireInstant | None
     complete: bool
     tax_known: bool
+    tax_basis: str
+    tax_note: str
     currency: str
     lines: list[EstimateLineAnswer]
     subtotal: WireDecimal
@@ -78,7 +89,7 @@ class EstimateAnswer(WireAnswer):
 
 
 def to_wire_estimate(estimate: Estimate) -> EstimateAnswer:
-    sums, currency = estimate.sums, estimate.currency
+    sums, currency, is_tax_known = estimate.sums, estimate.currency, estimate.tax_basis.is_known
     return EstimateAnswer(
         is_charged=estimate.is_charged,
         period_start=estimate.period.starts_at,
@@ -87,9 +98,11 @@ def to_wire_estimate(estimate: Estimate) -> EstimateAnswer:
         as_of=estimate.as_of,
         stripe_as_of=estimate.facts_at,
         complete=estimate.is_complete,
-        tax_known=estimate.is_tax_known,
+        tax_known=is_tax_known,
+        tax_basis=estimate.tax_basis.value,
+        tax_note=TAX_NOTES[estimate.tax_basis],
         currency=currency,
-        lines=[_line(line, currency) for line in estimate.lines],
+        lines=[_line(line, currency, is_tax_known=is_tax_known) for line in estimate.lines],
         subtotal=_amount(sums.subtotal_minor, currency),
         discounts=_discounts(sums.discounts_minor, currency),
         taxes=_taxes(sums.taxes_minor, currency),
@@ -101,7 +114,7 @@ def to_wire_estimate(estimate: Estimate) -> EstimateAnswer:
     )
 
 
-def _line(line: EstimateLine, currency: str) -> EstimateLineAnswer:
+def _line(line: EstimateLine, currency: str, *, is_tax_known: bool) -> EstimateLineAnswer:
     return EstimateLineAnswer(
         kind=line.kind.value,
         metric=None if line.metric is None else line.metric.value,
@@ -111,7 +124,7 @@ def _line(line: EstimateLine, currency: str) -> EstimateLineAnswer:
         unit_price=None if line.unit_price_minor is None else line.unit_price_minor.scaleb(-2),
         amount=_amount(line.amount_minor, currency),
         discount=_amount(line.discount_minor, currency),
-        tax=_amount(line.added_tax_minor, currency),
+        tax=_amount(line.added_tax_minor, currency) if is_tax_known else None,
         start=line.starts_at,
         end=line.ends_at,
         not_at_stripe=line.not_at_stripe,
