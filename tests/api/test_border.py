@@ -141,7 +141,7 @@ async def test_role_without_billing_gets_a_page_that_says_whom_to_ask(world: Web
     async with world.as_user(member, organization) as client:
         page = await client.get("/billing", headers=HTML)
     assert page.status_code == 403
-    assert "You are developer in this account; an owner of it can change that." in page.text
+    assert "Your role in this account is Developer; an owner of it can change that." in page.text
 
 
 async def test_unexpected_exception_is_a_plain_500_with_the_logged_id(

@@ -40,6 +40,7 @@ from helvetia.metering.service import MeteringService
 from helvetia.notifications.model import MailConfig
 from helvetia.notifications.send_mail import SmtpChannel
 from helvetia.notifications.service import NotificationService
+from helvetia.operations.service import OperationsService
 from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
@@ -57,6 +58,7 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
+from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
@@ -176,6 +178,7 @@ async def web_world(
         SignInController(accounts, config, renderer),
         OverviewController(config, pages, subscriptions, costs, billing, containers),
         PayPageController(pages, payments),
+        AdminPageController(config, clock, renderer, OperationsService(database, clock, enforcement, settlement)),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

@@ -1,5 +1,8 @@
 """Every sentence of the pages has its German one, with the same names in it; none is left over."""
 
+import importlib
+import inspect
+import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,16 +13,42 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+import helvetia
+from helvetia.kernel.errors import HelvetiaError
 from helvetia.web.dashboard.catalog import LANGUAGES, LOCALE_PATH, catalog_of
+from helvetia.web.problems import HTTP_WORDS
 
 DASHBOARD = LOCALE_PATH.parent
 KEYWORDS = {"say": None, "many": (1, 2)}
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 
 
+NEVER_ON_A_PAGE = (
+    "helvetia.agent",
+    "helvetia.metering",
+    "helvetia.webhooks",
+    "helvetia.meter_reports.errors",
+    "helvetia.meter_reports.redirection.errors",
+)
+
+
 def extracted() -> set[str]:
     found = extract_from_dir(DASHBOARD, METHODS, keywords=KEYWORDS)
-    return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
+    said = {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
+    return said | set(error_messages()) | {detail for _, detail in HTTP_WORDS.values()}
+
+
+def error_messages() -> Iterator[str]:
+    """What every expected error says that a page may have to show."""
+    for module in pkgutil.walk_packages(helvetia.__path__, "helvetia."):
+        if not module.name.startswith(NEVER_ON_A_PAGE) and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    waiting = HelvetiaError.__subclasses__()
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        if not error.__module__.startswith(NEVER_ON_A_PAGE) and error.__module__.startswith("helvetia."):
+            yield inspect.cleandoc(error.__doc__ or "")
 
 
 def sentences(language: str) -> Iterator[tuple[Path, tuple[str, ...], tuple[str, ...]]]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import FastAPI, Request
@@ -20,13 +21,15 @@ from starlette.exceptions import HTTPException
 
 from helvetia.kernel.errors import HelvetiaError, Invalid, NotSignedIn
 from helvetia.web.api.schemas.wire import to_wire_instant
+from helvetia.web.dashboard.error_view import to_error_view
 from helvetia.web.dashboard.render import Renderer
+from helvetia.web.middleware.authenticate import ORGANIZATION_PARAMETER
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 _FIELDS_NAMED_MAX = 20
 _API_PREFIXES = ("/api/", "/healthz", "/readyz", "/metrics")
-_CODES = {
+HTTP_WORDS = {
     HTTPStatus.BAD_REQUEST: ("malformed_request", "The request could not be read."),
     HTTPStatus.NOT_FOUND: ("page_not_found", "There is nothing at this address."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "This address does not take this method."),
@@ -112,7 +115,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    code, detail = _CODES.get(HTTPStatus(error.status_code), ("refused", str(error.detail)))
+    code, detail = HTTP_WORDS.get(HTTPStatus(error.status_code), ("refused", str(error.detail)))
     expected = HelvetiaError(detail)
     expected.code, expected.status = code, error.status_code
     response = problem_response(request, expected)
@@ -142,12 +145,20 @@ def problem_headers(error: HelvetiaError) -> dict[str, str]:
 
 def _wants_page(request: Request) -> bool:
     path = request.url.path
-    return not path.startswith(_API_PREFIXES) and "text/html" in request.headers.get("accept", "")
+    wants = "text/html" in request.headers.get("accept", "") or request.headers.get("hx-request") == "true"
+    return wants and not path.startswith(_API_PREFIXES)
 
 
 def _page_response(request: Request, error: HelvetiaError, headers: dict[str, str]) -> Response:
-    if isinstance(error, NotSignedIn):
+    """The page of an error, or only its content where a page that is already open asked for a part."""
+    is_part = request.headers.get("hx-request") == "true"
+    if isinstance(error, NotSignedIn) and not is_part:
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     renderer: Renderer = request.app.state.renderer
-    page = {"title": HTTPStatus(error.status).phrase, "error": error, "request_id": request_id_of(request)}
-    return renderer.render(request, "error.html", page, status=error.status, headers=headers)
+    named = request.query_params.get(ORGANIZATION_PARAMETER)
+    query = f"?{ORGANIZATION_PARAMETER}={quote(named)}" if named else ""
+    shown = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else ""
+    voice = renderer.voice(request)
+    view = to_error_view(error, path=shown, query=query, request_id=request_id_of(request), voice=voice)
+    template = "parts/error.html" if is_part else "error.html"
+    return renderer.render(request, template, {"view": view}, status=error.status, headers=headers)

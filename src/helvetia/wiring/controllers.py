@@ -24,6 +24,7 @@ from helvetia.web.api.stripe_webhook_controller import StripeWebhookController
 from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
+from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
@@ -52,6 +53,7 @@ class Controllers:
     sign_in: SignInController
     page: OverviewController
     pay_page: PayPageController
+    admin_page: AdminPageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -72,6 +74,7 @@ class Controllers:
             self.sign_in,
             self.page,
             self.pay_page,
+            self.admin_page,
         )
 
 
@@ -97,6 +100,7 @@ class WebProvider(Provider):
     sign_in = provide(SignInController)
     page = provide(OverviewController)
     pay_page = provide(PayPageController)
+    admin_page = provide(AdminPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

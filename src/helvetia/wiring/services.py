@@ -35,6 +35,7 @@ from helvetia.metering.service import MeteringService, UsageTrackingService
 from helvetia.notifications.model import MailChannel, MailConfig
 from helvetia.notifications.send_mail import SmtpChannel
 from helvetia.notifications.service import NotificationService
+from helvetia.operations.service import OperationsService
 from helvetia.settings import Settings
 from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.subscriptions.service import SubscriptionService
@@ -67,6 +68,7 @@ class ServiceProvider(Provider):
     meter_reports = provide(MeterReportService)
     settlement = provide(SettlementService)
     redirection = provide(RedirectionService)
+    operations = provide(OperationsService)
     costs = provide(CostService)
     estimates = provide(EstimateService)
     usage_history = provide(UsageHistoryService)

@@ -57,6 +57,10 @@ class Voice:
         """The sentence in the reader's language, its `{names}` filled in; figures come ready as words."""
         return self._catalog.one(text).format(**values)
 
+    def say_plainly(self, text: str) -> str:
+        """A sentence without names to fill in; braces in it stand for themselves."""
+        return self._catalog.one(text)
+
     def many(self, one: str, other: str, count: int, **values: object) -> str:
         """The form that fits the count, which is also the value `{count}`."""
         return self._catalog.plural(one, other, count).format(count=self.number(Decimal(count), 0), **values)

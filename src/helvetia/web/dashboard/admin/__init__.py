@@ -1,0 +1,1 @@
+"""The operator's overview: what needs a decision, and the list behind every number."""
