@@ -57,6 +57,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/api/v1/notifications", READ_BILLING, None, 200),
     ("PUT", "/api/v1/notifications/language", MOVE_MONEY, {"language": "de"}, 200),
     ("GET", "/billing", READ_BILLING, None, 200),
+    ("GET", "/billing/usage", READ_BILLING, None, 200),
     ("GET", "/api/v1/services", READ_SERVICES, None, 200),
     ("GET", ONE, READ_SERVICES, None, 404),
     ("POST", "/api/v1/services", RUN_SERVICES, SERVICE, 202),

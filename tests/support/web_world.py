@@ -64,6 +64,8 @@ from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.dashboard.usage.controller import UsagePageController
+from helvetia.web.dashboard.usage.read_facts import UsageReader
 from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 from helvetia.webhooks.model import WebhookConfig
@@ -157,16 +159,13 @@ async def web_world(
     renderer = Renderer(config, clock)
     pages = Pages(renderer, accounts)
     readiness = Readiness(checks={"database": accounts.check_database})
+    history, forecasts = UsageHistoryService(database, clock, prices), ForecastService(database, clock, prices)
+    usage_reader = UsageReader(subscriptions, history)
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts, closing),
         BillingController(config, clock, subscriptions, costs, billing, payments, estimates),
-        UsageController(
-            clock,
-            subscriptions,
-            UsageHistoryService(database, clock, prices),
-            ForecastService(database, clock, prices),
-        ),
+        UsageController(clock, subscriptions, history, forecasts),
         PlanController(clock, billing),
         PaymentController(payments, billing),
         ServiceController(containers, accounts),
@@ -179,6 +178,7 @@ async def web_world(
         OverviewController(config, pages, subscriptions, costs, billing, containers),
         PayPageController(pages, payments),
         AdminPageController(config, clock, renderer, OperationsService(database, clock, enforcement, settlement)),
+        UsagePageController(pages, usage_reader),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

@@ -76,6 +76,11 @@ class UsageHistoryService:
         name = names.get(service_id, "")
         return ServiceUsage(service_id=service_id, name=name, totals=totals, history=history, runs=runs, shown=shown)
 
+    async def totals(self, account_id: AccountId, wanted: UsageFilter) -> UsageTotals:
+        """How fresh and complete the range is, with its gaps, and its base units of every metric."""
+        async with self._database.transaction() as tx:
+            return await store_usage.totals(tx, account_id, wanted.period, wanted.service_id)
+
     async def names(self, account_id: AccountId) -> Mapping[ServiceId, str]:
         """The names of the account's services, deleted ones too."""
         async with self._database.transaction() as tx:

@@ -30,6 +30,8 @@ from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.dashboard.usage.controller import UsagePageController
+from helvetia.web.dashboard.usage.read_facts import UsageReader
 from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 
@@ -54,6 +56,7 @@ class Controllers:
     page: OverviewController
     pay_page: PayPageController
     admin_page: AdminPageController
+    usage_page: UsagePageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -75,6 +78,7 @@ class Controllers:
             self.page,
             self.pay_page,
             self.admin_page,
+            self.usage_page,
         )
 
 
@@ -101,6 +105,8 @@ class WebProvider(Provider):
     page = provide(OverviewController)
     pay_page = provide(PayPageController)
     admin_page = provide(AdminPageController)
+    usage_reader = provide(UsageReader)
+    usage_page = provide(UsagePageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

@@ -6,7 +6,7 @@ fits a telephone and a desk and its letters keep their size. The figures in the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
 PLOT_HEIGHT_PX = 180
 _GAP_SHARE = Decimal("0.14")
@@ -106,7 +106,7 @@ def axis_values(highest: Decimal) -> list[Decimal]:
     rough = highest / _TICKS_MAX
     power = Decimal(1).scaleb(rough.adjusted())
     step = next(power * one for one in _STEPS if power * one >= rough)
-    count = int(-(-highest // step))
+    count = int((highest / step).to_integral_value(rounding=ROUND_CEILING))
     return [step * number for number in range(1, count + 1)]
 
 
