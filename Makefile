@@ -15,7 +15,7 @@ $(UV):
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 
 .venv/.synced: $(UV) pyproject.toml uv.lock
-	@UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --quiet --python python3
+	@UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --quiet --compile-bytecode --python python3
 	@touch $@
 
 setup: .venv/.synced ## set up .venv from the lock file

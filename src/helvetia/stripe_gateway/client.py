@@ -40,7 +40,15 @@ from helvetia.stripe_gateway.model import (
     StripeAccount,
     Subscription,
 )
-from helvetia.stripe_gateway.transport import ATTEMPT_S, PAGE_SIZE, PAGES_MAX, all_pages, call, refuse_transaction
+from helvetia.stripe_gateway.transport import (
+    ATTEMPT_S,
+    PAGE_SIZE,
+    PAGES_MAX,
+    all_pages,
+    call,
+    plain_list,
+    refuse_transaction,
+)
 
 RETRIES_MAX = 2
 INVOICES_MAX = PAGE_SIZE * PAGES_MAX
@@ -105,7 +113,9 @@ class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
 
     async def list_subscriptions(self, customer_id: str) -> Sequence[Subscription]:
         refuse_transaction()
-        found = await all_pages(self._v1.subscriptions.list_async, {"customer": customer_id, "status": "all"})
+        found = await all_pages(
+            plain_list(self._client, "/v1/subscriptions"), {"customer": customer_id, "status": "all"}
+        )
         return tuple(from_stripe_subscription(raw) for raw in found)
 
     async def list_invoices(self, *, customer_id: str, subscription_id: str | None = None) -> Sequence[Invoice]:
@@ -113,7 +123,7 @@ class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
         wanted: dict[str, Any] = {"customer": customer_id}
         if subscription_id is not None:
             wanted["subscription"] = subscription_id
-        found = await all_pages(self._v1.invoices.list_async, {**wanted, "expand": ["data.payments"]})
+        found = await all_pages(plain_list(self._client, "/v1/invoices"), {**wanted, "expand": ["data.payments"]})
         return tuple(from_stripe_invoice(raw) for raw in found)
 
     async def retrieve_invoice(self, invoice_id: str) -> Invoice:

@@ -10,7 +10,7 @@ from helvetia.kernel.clock import to_unix_s
 from helvetia.stripe_gateway.convert_event import from_stripe_event, from_stripe_meter_error_report
 from helvetia.stripe_gateway.events import EventPage, MeterErrorReport
 from helvetia.stripe_gateway.fields import read_rows
-from helvetia.stripe_gateway.transport import call, refuse_transaction
+from helvetia.stripe_gateway.transport import call, plain_list, refuse_transaction
 
 API_VERSION: str = stripe.api_version
 EVENTS_PER_PAGE = 100
@@ -28,7 +28,7 @@ class EventReader:
             wanted["created"] = {"gte": to_unix_s(created_from)}
         if after_event is not None:
             wanted["starting_after"] = after_event
-        answer = await call(self._client.v1.events.list_async(wanted))
+        answer = await call(plain_list(self._client, "/v1/events")(wanted))
         events = tuple(from_stripe_event(raw, json.dumps(raw, default=str).encode()) for raw in read_rows(answer))
         return EventPage(events=events, has_more=bool(answer["has_more"]))
 

@@ -6,6 +6,7 @@ What Stripe answered is read from the body itself, so that JSON numbers become e
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -65,6 +66,22 @@ async def call(request: Awaitable[_Answered]) -> Json:
         raise StripeUnavailable from error
     body: Json = json.loads(answer.last_response.body, parse_float=Decimal)
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """An answer that the SDK made no objects of."""
+
+    last_response: stripe.StripeResponse
+
+
+def plain_list(client: stripe.StripeClient, path: str) -> Callable[[dict[str, Any]], Awaitable[_Unread]]:
+    """A list read from its body alone: the SDK's objects of a long page cost more than all else of reading it."""
+
+    async def list_page(wanted: dict[str, Any]) -> _Unread:
+        return _Unread(await client.raw_request_async("get", path, **wanted))
+
+    return list_page
 
 
 async def all_pages(list_page: Callable[..., Awaitable[Any]], wanted: dict[str, Any]) -> list[Json]:

@@ -109,10 +109,14 @@ class SubscriptionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOutcome:
-    """What a sync did: `is_stale` when a newer read was already stored, and nothing was written."""
+    """What a sync did: `is_stale` when a newer read was already stored, and nothing was written.
+
+    `has_own_card`: a subscription was read that has a card of its own, which is to be made the customer's.
+    """
 
     record: SubscriptionRecord
     is_stale: bool
+    has_own_card: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

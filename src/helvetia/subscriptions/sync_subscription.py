@@ -94,14 +94,15 @@ async def store_reading(tx: Transaction, account_id: AccountId, reading: StripeR
     """Store a read under the account's lock, unless it is stale."""
     await lock_account(tx, account_id)
     former = await store.find(tx, account_id)
+    has_own_card = any(one.default_payment_method_id is not None for one in reading.subscriptions)
     state = derive_state(former, reading.subscriptions, reading.plans, at)
     if not await store.save_state(tx, account_id, state, fetch_seq=reading.fetch_seq, at=at):
-        return SyncOutcome(record=former, is_stale=True)
+        return SyncOutcome(record=former, is_stale=True, has_own_card=has_own_card)
     _alarm_new_doubt(former, state)
     relevant = speaking(reading.subscriptions)[:SUBSCRIPTIONS_MAX]
     await _store_boundaries(tx, account_id, reading, relevant, at)
     await metering.set_known_until(tx, account_id, reading.began_at, waits_for_stripe=True)
-    return SyncOutcome(record=await store.find(tx, account_id), is_stale=False)
+    return SyncOutcome(record=await store.find(tx, account_id), is_stale=False, has_own_card=has_own_card)
 
 
 def _alarm_new_doubt(former: SubscriptionRecord, state: SubscriptionState) -> None:

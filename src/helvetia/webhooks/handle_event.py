@@ -76,8 +76,8 @@ async def handle_events(parts: HandleParts, customer_id: str) -> int:
     if not waiting:
         return 0
     try:
-        await parts.subscriptions.sync_subscription(account_id)
-        await parts.billing.adopt_card(account_id)
+        if (await parts.subscriptions.sync_subscription(account_id)).has_own_card:
+            await parts.billing.adopt_card(account_id)
         await parts.billing.mirror_invoices(account_id)
         await parts.billing.offer_payment(account_id)
     except AccountNotFound:

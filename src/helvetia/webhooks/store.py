@@ -1,6 +1,6 @@
 """All SQL of stored events; how far the walk has come stands in store_walk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
@@ -54,16 +54,25 @@ async def insert_event(
     tx: Transaction, event: StripeEvent, *, source: str, wall: datetime, ignored_because: str | None
 ) -> bool:
     """Keep the event under its id; False when it is there already. An ignored one is handled as it comes in."""
+    return (await tx.execute(_INSERT, _row(event, source, wall, ignored_because))).rowcount == 1
+
+
+async def insert_events(
+    tx: Transaction, events: Iterable[tuple[StripeEvent, str | None]], *, source: str, wall: datetime
+) -> int:
+    """Keep all of these, each with why it is ignored, if it is, without waiting for each; says how many were new."""
+    async with tx.cursor() as cursor:
+        await cursor.executemany(_INSERT, [_row(event, source, wall, because) for event, because in events])
+        return cursor.rowcount
+
+
+def _row(event: StripeEvent, source: str, wall: datetime, ignored_because: str | None) -> tuple[object, ...]:
     handled_at = None if ignored_because is None else wall
     outcome = None if ignored_because is None else f"ignored: {ignored_because}"
-    cursor = await tx.execute(
-        _INSERT,
-        (
-            *(event.event_id, event.event_type, event.customer_id, event.object_id, event.api_version),
-            *(event.created_at, wall, source, event.body, wall, handled_at, outcome),
-        ),
+    return (
+        *(event.event_id, event.event_type, event.customer_id, event.object_id, event.api_version),
+        *(event.created_at, wall, source, event.body, wall, handled_at, outcome),
     )
-    return cursor.rowcount == 1
 
 
 async def unpark_known(tx: Transaction, wall: datetime) -> int:
