@@ -1,8 +1,12 @@
-"""How fast readings get into the ledger: a million in big batches, with repeated and late ones, beside a bare COPY.
+"""How fast readings get into the ledger: a million that waited at a node, with repeated and late ones, beside a COPY.
 
-The bare equivalent is COPY of rows of the same shape into the same table, in transactions of the same size, in the same
-run. The totals are compared with what they must be, exactly. Every commit is flushed to disk. Looks of 500 containers
-one by one, as a collector takes them, and batches of 200 as a remote node posts them, are measured beside it.
+`ingest` begins with the batches that wait in the spool of an agent which was cut off (each a part of a look, of up to
+200 containers) and ends with the commit: folding and packing, reading and judging, writing; all but HTTP and the disk
+of the spool, in one process beside its database. `taken` is the server's part of it, from the bytes of a post on. An
+agent tells up to 6,000 readings in a post after an outage, and each look of 500 containers by itself in quiet times
+(`posted_look_by_look`); the collector of the server's own machine writes looks of 500 without a wire (`one_by_one`).
+The bare equivalent is COPY of rows of the same shape into the same table, 6,000 in a transaction, in the same run. The
+totals are compared with what they must be, exactly. Every commit is flushed to disk.
 """
 
 import asyncio
@@ -16,6 +20,8 @@ from uuid import uuid4
 
 from helvetia.accounts.model import Account, AccountKind
 from helvetia.accounts.store import insert_account
+from helvetia.agent.fold_looks import fold_looks
+from helvetia.agent.run_agent import FOLDED_MAX
 from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState, ServiceDefinition
 from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.containers.store import insert_service
@@ -27,16 +33,17 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import NS_PER_S, UsageMetric
 from helvetia.metering import store
 from helvetia.metering.lifecycle.record_looks import LookRecorder
-from helvetia.metering.nodes.model import ITEMS_MAX, NodeBatch, NodeItem
+from helvetia.metering.nodes.model import ITEMS_MAX, Node, NodeBatch, NodeItem
 from helvetia.metering.nodes.service import NodeService
-from helvetia.metering.nodes.wire import from_wire_batch, to_wire_batch
+from helvetia.metering.nodes.wire import to_wire_batch
+from helvetia.metering.nodes.wire_posts import from_wire_post, from_wire_post_answer, to_wire_post_answer
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringConfig, MeteringService
 from support.databases import cloned_database, running_server
 
 CONTAINERS = 500
 READINGS = int(os.environ.get("BENCH_READINGS", "1000000"))
-LOOKS_A_BATCH = 40
+LOOKS_A_BATCH = 12
 LATE_EVERY, AGAIN_EVERY = 20, 10
 INTERVAL_S = 10
 MEMORY_BYTES, SENT_BYTES = 100_000_000, 1_000
@@ -90,7 +97,8 @@ async def _measure(database: Database) -> dict[str, object]:
     looks = READINGS // CONTAINERS
     before = CLOCK.now() - timedelta(seconds=looks * INTERVAL_S + 3_600)
     fleet, other, single, posted = [await make_fleet(database, before) for _ in range(4)]
-    ingest_s = await ingest(database, fleet, looks)
+    poster = await ingest(database, fleet, looks)
+    ingest_s, taken_s = poster.took_s, poster.took_s - poster.folding_s
     started_s = CLOCK.monotonic()
     await metering(database).roll_up()
     count_s = CLOCK.monotonic() - started_s
@@ -107,8 +115,12 @@ async def _measure(database: Database) -> dict[str, object]:
         "totals": "exact",
         "bare_copy_per_s": round(READINGS / copy_s),
         "ratio": round(sent / ingest_s / (READINGS / copy_s), 2),
+        "taken_per_s": round(sent / taken_s),
+        "taken_ratio": round(sent / taken_s / (READINGS / copy_s), 2),
+        "posts": poster.posts,
+        "packed_bytes_a_reading": round(poster.packed_bytes / sent, 1),
         "one_by_one_per_s": round(await one_by_one(database, single)),
-        "posted_by_a_node_per_s": round(await by_a_node(database, posted)),
+        "posted_look_by_look_per_s": round(await look_by_look(database, posted)),
         "bytes_a_reading": round(reading_bytes),
         "mb_a_container_month_of_readings": round(reading_bytes * READINGS_A_MONTH / 2**20),
         "kb_a_container_month_of_usage": round(await usage_bytes(database, looks) / 2**10),
@@ -150,21 +162,67 @@ def metering(database: Database) -> MeteringService:
     return MeteringService(database, CLOCK, host, HostReader(host), MeteringConfig(passes_max=1_000))
 
 
-async def ingest(database: Database, fleet: Fleet, looks: int) -> float:
-    """Seconds to write them all; every tenth comes again and every twentieth comes a batch late."""
-    recorder = LookRecorder(database, CLOCK, interval_ms=INTERVAL_S * 1_000)
-    took_s, late, again = 0.0, list[ContainerCounters](), list[ContainerCounters]()
+async def ingest(database: Database, fleet: Fleet, looks: int) -> "Poster":
+    """Post them all; every tenth comes again and every twentieth comes a batch late."""
+    poster = await Poster.open(database, "ingest")
+    late, again = list[ContainerCounters](), list[ContainerCounters]()
     for first in range(0, looks, LOOKS_A_BATCH):
-        whole = [one for number in range(first, min(looks, first + LOOKS_A_BATCH)) for one in fleet.look(number)]
-        held_back = whole[::LATE_EVERY] if first + LOOKS_A_BATCH < looks else []
+        numbers = range(first, min(looks, first + LOOKS_A_BATCH))
+        seen = [fleet.look(number) for number in numbers]
+        held_back = [one for look in seen for one in look[::LATE_EVERY]] if numbers[-1] + 1 < looks else []
         kept = set(map(id, held_back))
-        arriving = [one for one in whole if id(one) not in kept] + late + again
-        late, again = held_back, whole[1::AGAIN_EVERY]
-        looked_ns = fleet.looked_ns(min(looks, first + LOOKS_A_BATCH) - 1)
+        for number, look in zip(numbers, seen, strict=True):
+            poster.look(fleet, [one for one in look if id(one) not in kept], number)
+        poster.look(fleet, late + again, first)
+        late, again = held_back, [one for look in seen for one in look[1::AGAIN_EVERY]]
+        await poster.post(leaves=ITEMS_MAX)
+    await poster.post(leaves=0)
+    return poster
+
+
+class Poster:
+    """An agent's spool and the server that it posts to, in one process.
+
+    `took_s` is all but the looking; `folding_s` is the agent's part of it.
+    """
+
+    def __init__(self, nodes: NodeService, node: Node) -> None:
+        self.nodes, self.node = nodes, node
+        self.spool: list[bytes] = []
+        self.took_s = self.folding_s = 0.0
+        self.posts = self.packed_bytes = 0
+
+    @classmethod
+    async def open(cls, database: Database, name: str) -> "Poster":
+        nodes = NodeService(database, CLOCK)
+        return cls(nodes, await nodes.authenticate(await nodes.issue_token(name)))
+
+    def look(self, fleet: Fleet, counters: Sequence[ContainerCounters], number: int) -> None:
+        """What a look, or what came late, leaves in the spool."""
+        records = {record.container_id: record for record in fleet.records}
+        items = [NodeItem(record=records[one.container_id], counters=one) for one in counters]
+        looked_ns = fleet.looked_ns(number)
+        for start in range(0, len(items), ITEMS_MAX):
+            batch = NodeBatch(
+                batch_id=new_id(),
+                looked_ns=looked_ns,
+                interval_ms=INTERVAL_S * 1_000,
+                items=items[start : start + ITEMS_MAX],
+            )
+            self.spool.append(to_wire_batch(batch))
+
+    async def post(self, *, leaves: int) -> None:
+        """Post what waits, as much at a time as an agent would; up to `leaves` batches may wait on."""
         started_s = CLOCK.monotonic()
-        await recorder.record("bench", fleet.records, arriving, looked_ns)
-        took_s += CLOCK.monotonic() - started_s
-    return took_s
+        while len(self.spool) > leaves:
+            folding_s = CLOCK.monotonic()
+            packed, count = fold_looks(self.spool[:FOLDED_MAX])
+            self.folding_s += CLOCK.monotonic() - folding_s
+            answer = await self.nodes.accept_post(self.node, from_wire_post(packed), sent_ns=to_ns(CLOCK.wall()))
+            assert not from_wire_post_answer(to_wire_post_answer(answer)).refused
+            self.posts, self.packed_bytes = self.posts + 1, self.packed_bytes + len(packed)
+            del self.spool[:count]
+        self.took_s += CLOCK.monotonic() - started_s
 
 
 async def check_totals(database: Database, fleet: Fleet, looks: int) -> None:
@@ -213,32 +271,13 @@ async def one_by_one(database: Database, fleet: Fleet) -> float:
     return LOOKS_ONE_BY_ONE * CONTAINERS / (CLOCK.monotonic() - started_s)
 
 
-async def by_a_node(database: Database, fleet: Fleet) -> float:
-    """Readings a second from the bytes of a batch as a node posts it to the answer, without HTTP."""
-    nodes = NodeService(database, CLOCK)
-    node = await nodes.authenticate(await nodes.issue_token("posted"))
-    bodies = [body for number in range(LOOKS_ONE_BY_ONE) for body in _bodies(fleet, number)]
-    started_s = CLOCK.monotonic()
-    for body in bodies:
-        answer = await nodes.accept(node, from_wire_batch(body), sent_ns=to_ns(CLOCK.wall()))
-        assert all(one.accepted for one in answer.answers)
-    return LOOKS_ONE_BY_ONE * CONTAINERS / (CLOCK.monotonic() - started_s)
-
-
-def _bodies(fleet: Fleet, number: int) -> list[bytes]:
-    items = [NodeItem(record=r, counters=c) for r, c in zip(fleet.records, fleet.look(number), strict=True)]
-    looked_ns = fleet.looked_ns(number)
-    return [
-        to_wire_batch(
-            NodeBatch(
-                batch_id=new_id(),
-                looked_ns=looked_ns,
-                interval_ms=INTERVAL_S * 1_000,
-                items=items[start : start + ITEMS_MAX],
-            )
-        )
-        for start in range(0, len(items), ITEMS_MAX)
-    ]
+async def look_by_look(database: Database, fleet: Fleet) -> float:
+    """Readings a second when an agent posts each look by itself, without HTTP."""
+    poster = await Poster.open(database, "posted")
+    for number in range(LOOKS_ONE_BY_ONE):
+        poster.look(fleet, fleet.look(number), number)
+        await poster.post(leaves=0)
+    return LOOKS_ONE_BY_ONE * CONTAINERS / poster.took_s
 
 
 async def table_bytes(database: Database, table: str) -> int:

@@ -39,10 +39,10 @@ def test_what_was_spooled_survives_in_order(tmp_path: Path) -> None:
     (tmp_path / "00000000000000000009.json.tmp").write_bytes(b"half")
     again = Spool(tmp_path)
     read = []
-    while (oldest := again.oldest()) is not None:
-        read.append(oldest[1])
-        again.remove(oldest[0])
-        again.remove(oldest[0])
+    while waiting := again.waiting(2):
+        read.append(waiting[0][1])
+        again.remove(waiting[0][0])
+        again.remove(waiting[0][0])
     assert read == [b"one", b"two", b"three"]
     assert list(tmp_path.iterdir()) == []
 
@@ -53,9 +53,7 @@ def test_a_full_spool_lets_go_of_the_oldest_and_counts_them(tmp_path: Path) -> N
         spool.add(str(number).encode() * 4)
     assert (spool.waiting_count, spool.dropped_count) == (2, 3)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 10
-    oldest = spool.oldest()
-    assert oldest is not None
-    assert oldest[1] == b"3333"
+    assert [body for _, body in spool.waiting(9)] == [b"3333", b"4444"]
 
 
 def test_many_threads_may_add_at_once(tmp_path: Path) -> None:

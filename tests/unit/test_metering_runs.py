@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from helvetia.containers.model import ContainerRecord, ContainerState
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_HOUR, NS_PER_S, UsageMetric
-from helvetia.metering.lifecycle.trace_runs import sight, trace_runs
+from helvetia.metering.lifecycle.trace_runs import Sighting, sight, trace_runs
 from helvetia.metering.model import NOBODY, FindingCause, Life, Piece, Run, WrittenPiece
 from helvetia.metering.windows.plan_rows import plan_rows
 
@@ -85,7 +85,7 @@ def test_a_stopped_container_without_a_finish_has_only_shown_that_it_started() -
 
 def test_restarts_that_nobody_saw_are_told_and_not_guessed() -> None:
     former = look(container(100), 500)
-    trace = trace_runs([container(900, restarts=3)], [former], {SERVICE: OWNER}, "n", 950)
+    trace = trace_runs([Sighting(record=container(900, restarts=3), looked_ns=950)], [former], {SERVICE: OWNER}, "n")
     assert trace.runs["c:100"].finished_ns == 500
     assert trace.runs["c:900"].finished_ns is None
     assert [(one.cause, one.starts_ns, one.ends_ns) for one in trace.findings] == [
@@ -95,7 +95,7 @@ def test_restarts_that_nobody_saw_are_told_and_not_guessed() -> None:
 
 
 def test_a_container_of_no_service_is_the_operators_finding() -> None:
-    trace = trace_runs([container(100)], [], {}, "n", 950)
+    trace = trace_runs([Sighting(record=container(100), looked_ns=950)], [], {}, "n")
     assert trace.changed == []
     assert [(one.account_id, one.cause) for one in trace.findings] == [(NOBODY, FindingCause.OWNER_UNKNOWN)]
 

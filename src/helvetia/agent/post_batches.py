@@ -1,7 +1,8 @@
 """The arrow disk → server: posts batches, one at a time, in order. Posting one twice is posting it once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -9,9 +10,11 @@ import aiohttp
 from helvetia.agent.errors import AgentRefused, BatchRefused, ServerUnavailable
 from helvetia.kernel.clock import Clock, to_ns
 from helvetia.metering.errors import InvalidBatch
-from helvetia.metering.nodes.model import BatchAnswer
+from helvetia.metering.nodes.model import BatchAnswer, PostAnswer
 from helvetia.metering.nodes.wire import from_wire_answer
+from helvetia.metering.nodes.wire_posts import from_wire_post_answer
 
+_T = TypeVar("_T")
 SENT_HEADER: Final = "X-Helvetia-Sent-Ns"
 _OK, _UNREADABLE = 200, frozenset({400, 413, 422})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -46,13 +49,20 @@ class Server:
             raise ServerUnavailable("The server answers in a way that is not understood.") from error
 
     async def post(self, batch: bytes) -> BatchAnswer:
-        """Raises ServerUnavailable, AgentRefused, BatchRefused."""
-        headers = {SENT_HEADER: str(to_ns(self._clock.wall())), "Content-Type": "application/json"}
-        status, told = await self._send("POST", "/internal/v1/readings", data=batch, headers=headers)
+        """One batch. Raises ServerUnavailable, AgentRefused, BatchRefused."""
+        return await self._post(batch, {}, from_wire_answer)
+
+    async def post_looks(self, packed: bytes) -> PostAnswer:
+        """Several looks, folded. Raises as `post` does; BatchRefused also of a server that knows no such posts."""
+        return await self._post(packed, {"Content-Encoding": "gzip"}, from_wire_post_answer)
+
+    async def _post(self, body: bytes, more: dict[str, str], read: Callable[[bytes], _T]) -> _T:
+        headers = {SENT_HEADER: str(to_ns(self._clock.wall())), "Content-Type": "application/json", **more}
+        status, told = await self._send("POST", "/internal/v1/readings", data=body, headers=headers)
         if status != _OK:
             raise _refusal(status, told)
         try:
-            return from_wire_answer(told)
+            return read(told)
         except InvalidBatch as error:
             raise ServerUnavailable("The server answers in a way that is not understood.") from error
 

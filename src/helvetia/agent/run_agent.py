@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from helvetia.agent.errors import AgentRefused, BatchRefused, ServerUnavailable
+from helvetia.agent.fold_looks import fold_looks
 from helvetia.agent.post_batches import Server
 from helvetia.agent.spool import Spool
 from helvetia.agent.take_looks import Looker
@@ -22,6 +23,9 @@ from helvetia.metering.nodes.model import NodeBatch
 from helvetia.metering.nodes.wire import to_wire_batch
 
 JITTER_SHARE = 0.05
+FOLDED_MAX = 60
+"""So many batches are read from the spool to be posted together; how many of them are is `fold_looks`' to say."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -83,22 +87,52 @@ class Agent:
         self._added.set()
 
     async def post_waiting(self, server: Server) -> int:
-        """Post everything that waits, in order; how many batches. Raises ServerUnavailable, AgentRefused."""
-        count = 0
-        while (oldest := await asyncio.to_thread(self._spool.oldest)) is not None:
-            name, body = oldest
-            try:
-                answer = await server.post(body)
-            except BatchRefused as error:
-                _log.error("agent.batch_refused", batch=name, detail=error.detail)
-            else:
-                refused = [one.reason for one in answer.answers if not one.accepted]
-                if refused:
-                    _log.warning("agent.items_refused", count=len(refused), reasons=sorted(set(map(str, refused))))
-                await self._remove(answer.removable)
-            await asyncio.to_thread(self._spool.remove, name)
-            count += 1
+        """Post everything that waits, in order, several looks at once; how many batches.
+
+        What a server does not take folded (an older one, or a damaged batch) is posted one by one.
+
+        Raises ServerUnavailable, AgentRefused.
+        """
+        count = singly = 0
+        while waiting := await asyncio.to_thread(self._spool.waiting, 1 if singly else FOLDED_MAX):
+            folded = 0
+            if not singly:
+                packed, folded = await asyncio.to_thread(fold_looks, [body for _, body in waiting])
+            if not folded:
+                await self._post_one(server, waiting[0][1])
+            elif not await self._post_looks(server, packed):
+                singly = folded
+                continue
+            done = waiting[: folded or 1]
+            for name, _ in done:
+                await asyncio.to_thread(self._spool.remove, name)
+            count += len(done)
+            singly = max(0, singly - 1)
         return count
+
+    async def _post_one(self, server: Server, body: bytes) -> None:
+        try:
+            answer = await server.post(body)
+        except BatchRefused as error:
+            _log.error("agent.batch_refused", detail=error.detail)
+            return
+        refused = [str(one.reason) for one in answer.answers if not one.accepted]
+        if refused:
+            _log.warning("agent.items_refused", count=len(refused), reasons=sorted(set(refused)))
+        await self._remove(answer.removable)
+
+    async def _post_looks(self, server: Server, packed: bytes) -> bool:
+        """Whether the server took it."""
+        try:
+            answer = await server.post_looks(packed)
+        except BatchRefused as error:
+            _log.warning("agent.looks_refused", detail=error.detail)
+            return False
+        if answer.refused:
+            reasons = sorted({one.reason for one in answer.refused})
+            _log.warning("agent.items_refused", count=len(answer.refused), reasons=reasons)
+        await self._remove(answer.removable)
+        return True
 
     async def _remove(self, container_ids: Sequence[str]) -> None:
         for container_id in container_ids if self._config.removes_closed else ():

@@ -6,10 +6,12 @@ spool is full the oldest go first, which is counted (time and bytes are recovere
 
 import os
 import threading
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 BYTES_MAX: Final = 256 * 2**20
+WAITING_BYTES_MAX: Final = 8 * 2**20
 _SUFFIX: Final = ".json"
 
 
@@ -36,11 +38,17 @@ class Spool:
         with self._turn:
             self._add(batch)
 
-    def oldest(self) -> tuple[str, bytes] | None:
-        """The batch to post next, with its name."""
+    def waiting(self, count_max: int) -> list[tuple[str, bytes]]:
+        """The batches to post next, oldest first, with their names; no more of them than WAITING_BYTES_MAX hold."""
+        found: list[tuple[str, bytes]] = []
         with self._turn:
-            name = next(iter(self._sizes), None)
-            return None if name is None else (name, (self._directory / name).read_bytes())
+            left = WAITING_BYTES_MAX
+            for name, size in islice(self._sizes.items(), count_max):
+                left -= size
+                if found and left < 0:
+                    break
+                found.append((name, (self._directory / name).read_bytes()))
+        return found
 
     def remove(self, name: str) -> None:
         """The server has answered it, or there is no room. Removing twice is removing once."""

@@ -5,6 +5,7 @@ Rows of runs are locked in the order of their key by everybody, so two writers w
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 from operator import attrgetter
 
 from psycopg.rows import class_row
@@ -31,6 +32,14 @@ ON CONFLICT (account_id, service_id, incarnation) DO UPDATE SET finished_ns = EX
     closed_at = EXCLUDED.closed_at, counts_external = EXCLUDED.counts_external,
     run_started_ns = EXCLUDED.run_started_ns, owned_until_ns = EXCLUDED.owned_until_ns
 """
+
+_SEE_RUNS = """
+UPDATE container_runs r SET seen_ns = n.seen_ns
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bigint[]) AS n (account_id, service_id, incarnation, seen_ns)
+WHERE r.account_id = n.account_id AND r.service_id = n.service_id AND r.incarnation = n.incarnation
+"""
+
+_BUT_SEEN = attrgetter(*(name.strip() for name in _RUN.split(",") if name.strip() != "seen_ns"))
 
 # Each run is sent once, however many readings of it there are.
 _INSERT_READINGS = """
@@ -158,9 +167,23 @@ async def closed_incarnations(
     return {incarnation for (incarnation,) in await cursor.fetchall()}
 
 
-async def save_runs(tx: Transaction, runs: Iterable[Run]) -> None:
-    """Insert or replace runs; those that exist were locked by this transaction."""
+async def save_runs(tx: Transaction, runs: Iterable[Run], stored: Mapping[str, Run] | None = None) -> None:
+    """Insert or replace runs; those that exist were locked by this transaction.
+
+    `stored`: rows as they are, by incarnation: of one that was only seen again no more is written than when.
+    """
     ordered = sorted(runs, key=lambda run: (run.account_id, run.service_id, run.incarnation))
+    before = [(stored or {}).get(run.incarnation) for run in ordered]
+    is_seen = [old is not None and _BUT_SEEN(old) == _BUT_SEEN(run) for old, run in zip(before, ordered, strict=True)]
+    seen = list(compress(ordered, is_seen))
+    if seen:
+        accounts, services = (plain_array(map(attrgetter(name), seen)) for name in ("account_id", "service_id"))
+        incarnations, instants = text_array(run.incarnation for run in seen), plain_array(run.seen_ns for run in seen)
+        await tx.execute(_SEE_RUNS, (accounts, services, incarnations, instants))
+    await _replace_runs(tx, [run for run, is_known in zip(ordered, is_seen, strict=True) if not is_known])
+
+
+async def _replace_runs(tx: Transaction, ordered: Sequence[Run]) -> None:
     if not ordered:
         return
     columns = [name.strip() for name in _RUN.split(",")]

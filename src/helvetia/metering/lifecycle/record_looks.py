@@ -1,11 +1,11 @@
-"""The arrow look → run → reading: writes down what a look at one node showed, once, whoever looked.
+"""The arrow look → run → reading: writes down what looks at one node showed, once, whoever looked.
 
-Promises: whatever is told twice, late or in another order leaves the same rows. Each look is one transaction. Fails
-with DatabaseUnavailable, changing nothing.
+Promises: whatever is told twice, late or in another order leaves the same rows. A look, or several that were told
+together, is one transaction. Fails with DatabaseUnavailable, changing nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -18,7 +18,7 @@ from helvetia.kernel.clock import Clock, to_ns
 from helvetia.kernel.clock_steps import ClockReading, ClockStep
 from helvetia.metering import store_runs, store_storage
 from helvetia.metering.lifecycle.split_runs import RunBook, route
-from helvetia.metering.lifecycle.trace_runs import trace_runs, unseen_finish
+from helvetia.metering.lifecycle.trace_runs import Sighting, trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
 from helvetia.metering.windows import store_parts, store_steps
 
@@ -41,23 +41,29 @@ class LookRecorder:
         looked_ns: int,
         gone: Sequence[str] = (),
     ) -> None:
-        """Runs, finishes and readings; a run of a container that is `gone` ends when it was last seen."""
-        container_ids = {*(record.container_id for record in records), *gone}
+        """Runs, finishes and readings of one look; a run of a container that is `gone` ends when it was last seen."""
+        await self.record_sightings(node, _sightings(records, counters, looked_ns), gone, gone_ns=looked_ns)
+
+    async def record_sightings(
+        self, node: str, sightings: Sequence[Sighting], gone: Collection[str], *, gone_ns: int
+    ) -> None:
+        """What one or several looks saw, each container's in order; `gone` is what was not there at `gone_ns`."""
+        container_ids = {*(seen.record.container_id for seen in sightings), *gone}
         async with self._database.transaction() as tx:
             await store_runs.lock_node(tx, node)
-            owners = await store_runs.owners(tx, {record.service_id for record in records})
+            owners = await store_runs.owners(tx, {seen.record.service_id for seen in sightings})
             known = await store_runs.lock_runs_of_containers(tx, container_ids)
             book = RunBook.of(known, await transfers_of(tx, {*owners, *(run.service_id for run in known)}))
-            trace = trace_runs(records, book.wholes, owners, node, looked_ns)
+            trace = trace_runs(sightings, book.wholes, owners, node)
             findings = list(trace.findings)
             changed = {run.incarnation: run for run in trace.changed}
             for run in trace.runs.values():
-                if run.container_id in gone and run.finished_ns is None and run.seen_ns < looked_ns:
+                if run.container_id in gone and run.finished_ns is None and run.seen_ns < gone_ns:
                     changed[run.incarnation] = run.vanish()
                     detail = "its container was removed unseen; counted until it was last seen"
-                    findings.append(unseen_finish(run, looked_ns, detail))
-            present = {record.container_id: trace.runs.get(record.incarnation or "") for record in records}
-            saved = await self._save(tx, book, changed, _pair(counters, present))
+                    findings.append(unseen_finish(run, gone_ns, detail))
+            stored = {run.incarnation: run for run in known}
+            saved = await self._save(tx, book, stored, changed, _by_run(sightings, trace.runs))
             await store_runs.drop_lost_gaps(tx, _revived(known, saved))
             await store_runs.save_findings(tx, findings, recorded_at=self._clock.now())
         for finding in findings:
@@ -98,19 +104,32 @@ class LookRecorder:
 
         `looked_ns`: the instant of the look by business time, which may be ahead of the node's wall clock.
         """
+        await self._compare_clocks(node, [(reading, looked_ns)])
+
+    async def record_all_clocks(self, node: str, readings: Iterable[ClockReading]) -> None:
+        """The same for several looks, one after another, of a node whose wall clock tells when they were."""
+        told = [(reading, reading.wall_ns) for reading in readings]
+        if told:
+            await self._compare_clocks(node, told)
+
+    async def _compare_clocks(self, node: str, told: Sequence[tuple[ClockReading, int]]) -> None:
+        steps = []
         async with self._database.transaction() as tx:
             await store_runs.lock_node(tx, node)
-            former = await store_steps.lock_clock_reading(tx, node)
-            if former is not None and not reading.is_after(former):
-                return
-            step_ns = 0 if former is None else reading.step_since(former)
-            if former is not None and step_ns:
-                since_ns = looked_ns - (reading.wall_ns - former.wall_ns)
-                step = ClockStep(since_ns=since_ns, stepped_to_ns=looked_ns, step_ns=step_ns)
+            first = former = await store_steps.lock_clock_reading(tx, node)
+            for reading, looked_ns in told:
+                if former is not None and not reading.is_after(former):
+                    continue
+                if former is not None and (step_ns := reading.step_since(former)):
+                    since_ns = looked_ns - (reading.wall_ns - former.wall_ns)
+                    steps.append(ClockStep(since_ns=since_ns, stepped_to_ns=looked_ns, step_ns=step_ns))
+                former = reading
+            for step in steps:
                 await store_steps.save_clock_step(tx, node, step, self._clock.now())
-            await store_steps.save_clock_reading(tx, node, reading, self._clock.now())
-        if step_ns:
-            _log.warning("metering.clock_stepped", node=node, step_ms=step_ns // 1_000_000)
+            if former is not None and former is not first:
+                await store_steps.save_clock_reading(tx, node, former, self._clock.now())
+        for step in steps:
+            _log.warning("metering.clock_stepped", node=node, step_ms=step.step_ns // 1_000_000)
 
     async def record_outage(self, node: str, detail: str, until_ns: int | None = None) -> None:
         """A gap, until now or `until_ns`, for everything that runs at a node and was not seen since."""
@@ -126,11 +145,16 @@ class LookRecorder:
         return {run.container_id for run in runs}
 
     async def _save(
-        self, tx: Transaction, book: RunBook, changed: dict[str, Run], readings: Sequence[tuple[Run, ContainerCounters]]
+        self,
+        tx: Transaction,
+        book: RunBook,
+        stored: Mapping[str, Run],
+        changed: dict[str, Run],
+        readings: Iterable[tuple[Run, list[ContainerCounters]]],
     ) -> dict[str, Run]:
         """Write runs and readings, each under the owner of its time; the rows as they were written."""
         current = []
-        for run, own in _by_run(readings):
+        for run, own in readings:
             newest = changed.get(run.incarnation, run)
             grown = _grow(newest, own)
             if grown is not newest:
@@ -148,7 +172,7 @@ class LookRecorder:
         )
         for run in late:
             saved[run.incarnation] = _earlier(saved.get(run.incarnation, run), run)
-        await store_runs.save_runs(tx, saved.values())
+        await store_runs.save_runs(tx, saved.values(), stored)
         touched = {part.incarnation for part, _ in routed}
         for parts in split.values():
             if any(one.incarnation in touched for one in parts[:-1]) or any(book.is_new(one) for one in parts[1:]):
@@ -156,10 +180,16 @@ class LookRecorder:
         return saved
 
 
-def _pair(counters: Sequence[ContainerCounters], present: dict[str, Run | None]) -> list[tuple[Run, ContainerCounters]]:
-    """Counters with the run that they belong to; those of nobody's container are dropped."""
-    pairs = ((present.get(one.container_id), one) for one in counters)
-    return [(run, one) for run, one in pairs if run is not None]
+def _sightings(
+    records: Sequence[ContainerRecord], counters: Iterable[ContainerCounters], looked_ns: int
+) -> list[Sighting]:
+    """A look; counters of a container that it does not tell of are dropped."""
+    read = defaultdict[str, list[ContainerCounters]](list)
+    for one in counters:
+        read[one.container_id].append(one)
+    return [
+        Sighting(record=record, looked_ns=looked_ns, readings=read.pop(record.container_id, ())) for record in records
+    ]
 
 
 def _revived(known: Sequence[Run], changed: dict[str, Run]) -> list[Run]:
@@ -183,14 +213,14 @@ def _earlier(one: Run, other: Run) -> Run:
     return one if one.closed_at is None and firsts[0] < firsts[1] else other
 
 
-def _by_run(readings: Sequence[tuple[Run, ContainerCounters]]) -> list[tuple[Run, list[ContainerCounters]]]:
-    """The readings of each run, in order."""
-    runs, found = {}, defaultdict[str, list[ContainerCounters]](list)
-    for run, counters in readings:
-        runs[run.incarnation] = run
-        found[run.incarnation].append(counters)
+def _by_run(sightings: Iterable[Sighting], runs: Mapping[str, Run]) -> list[tuple[Run, list[ContainerCounters]]]:
+    """The readings of each run, in order; those of nobody's container are dropped."""
+    found = defaultdict[str, list[ContainerCounters]](list)
+    for seen in sightings:
+        if seen.readings:
+            found[seen.record.incarnation or ""] += seen.readings
     by_time = attrgetter("sampled_ns")
-    return [(runs[incarnation], sorted(own, key=by_time)) for incarnation, own in found.items()]
+    return [(runs[name], sorted(own, key=by_time)) for name, own in found.items() if name in runs]
 
 
 def _grow(run: Run, readings: Sequence[ContainerCounters]) -> Run:

@@ -6,13 +6,22 @@ Never invents usage: a finish that nobody saw is the last instant the run was se
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from helvetia.containers.model import ContainerRecord, ContainerState
+from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_S
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
 
 CLOCKS_APART_NS = 5 * NS_PER_S
 """So far may the engine's clock be ahead of the look that saw the finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A container as a look showed it, or as several did that showed the same: the last of them, and all readings."""
+
+    record: ContainerRecord
+    looked_ns: int
+    readings: Sequence[ContainerCounters] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +33,8 @@ class Trace:
     findings: Sequence[Finding]
 
 
-def sight(record: ContainerRecord, owner: AccountId, node: str, looked_ns: int) -> Run | None:
-    """What a look says of the container's present run; None when it never started."""
+def sight(record: ContainerRecord, owner: AccountId, node: str, looked_ns: int, read_ns: int = 0) -> Run | None:
+    """What a look says of the container's present run, last read at `read_ns`; None when it never started."""
     if record.started_ns is None or record.incarnation is None:
         return None
     is_over = record.state not in {ContainerState.RUNNING, ContainerState.PAUSED}
@@ -34,7 +43,7 @@ def sight(record: ContainerRecord, owner: AccountId, node: str, looked_ns: int) 
         # An engine whose clock was ahead tells a finish to come: it was over when we looked, at the latest.
         finished_ns = max(record.started_ns, min(record.finished_ns, looked_ns + CLOCKS_APART_NS))
     # An engine that says "stopped" but not when has only shown that it started.
-    seen_ns = record.started_ns if is_over else max(record.started_ns, looked_ns)
+    seen_ns = record.started_ns if is_over else max(record.started_ns, looked_ns, read_ns)
     return Run(
         account_id=owner,
         service_id=record.service_id,
@@ -51,35 +60,35 @@ def sight(record: ContainerRecord, owner: AccountId, node: str, looked_ns: int) 
 
 
 def trace_runs(
-    records: Iterable[ContainerRecord],
+    sightings: Iterable[Sighting],
     known: Sequence[Run],
     owners: Mapping[ServiceId, AccountId],
     node: str,
-    looked_ns: int,
 ) -> Trace:
-    """Merge a look into the known runs of the same containers (every one of them, oldest first).
+    """Merge what was seen, each container's in order, into the known runs of these (every one of them, oldest first).
 
     A container of no service of ours is a finding for the operator and nobody's usage, whatever its labels say.
     """
     before = {run.incarnation: run for run in known}
     runs = dict(before)
     findings: list[Finding] = []
-    for record in records:
+    for seen in sightings:
+        record, looked_ns = seen.record, seen.looked_ns
         owner = owners.get(record.service_id)
         if owner is None:
             findings.append(_leak(record, looked_ns))
             continue
-        sighting = sight(record, owner, node, looked_ns)
-        if sighting is None:
+        run = sight(record, owner, node, looked_ns, max((one.sampled_ns for one in seen.readings), default=0))
+        if run is None:
             continue
-        former = runs.get(sighting.incarnation)
+        former = runs.get(run.incarnation)
         if former is None:
-            runs[sighting.incarnation] = sighting
-            findings += _replace_former(sighting, record.created_ns, runs)
+            runs[run.incarnation] = run
+            findings += _replace_former(run, record.created_ns, runs)
         else:
-            runs[sighting.incarnation] = former.merge(sighting)
+            runs[run.incarnation] = former.merge(run)
         if record.state is ContainerState.PAUSED:
-            findings.append(_finding(sighting, FindingCause.PAUSED, looked_ns, "paused from outside; time goes on"))
+            findings.append(_finding(run, FindingCause.PAUSED, looked_ns, "paused from outside; time goes on"))
     changed = [run for run in runs.values() if before.get(run.incarnation) != run]
     return Trace(changed=changed, runs=runs, findings=findings)
 

@@ -13,6 +13,7 @@ from helvetia.containers.model import ContainerCounters, ContainerRecord, Storag
 from helvetia.kernel.clock_steps import ClockReading
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_S
+from helvetia.metering.lifecycle.trace_runs import Sighting
 
 SKEW_MAX_NS = 5 * NS_PER_S
 """A node whose clock is further off than this is refused until it is set right."""
@@ -22,6 +23,19 @@ AGE_MAX_NS = 35 * 86_400 * NS_PER_S
 
 ITEMS_MAX = 200
 LISTED_MAX = 2_000
+SIGHTINGS_MAX = 4_000
+READINGS_MAX = 10_000
+"""A post of several looks holds no more of them: it is one transaction."""
+
+COLUMNS = (
+    "sampled_ns",
+    "memory_bytes",
+    "memory_peak_bytes",
+    "cpu_ns",
+    "transmitted_bytes",
+    "received_bytes",
+    "external_bytes",
+)
 HELD_MAX = 3_000
 HELD_CHARS_MAX = 200_000
 """What is there of more than that does not fit in a post: then a look at the sizes ends nothing."""
@@ -60,6 +74,29 @@ class NodeBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSighting:
+    """A container that one look showed, or several showed alike, and its readings: one list for each of COLUMNS."""
+
+    record: ContainerRecord
+    looked_ns: int
+    columns: Sequence[Sequence[int | None]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePost:
+    """Several looks at a node, told together: a container that each of them showed alike is in it once.
+
+    `listed`: all containers that the engine knew at `listed_ns`; `clocks`: those of each look, in order.
+    """
+
+    interval_ms: int
+    sightings: Sequence[NodeSighting | None]
+    listed: Sequence[str] | None = None
+    listed_ns: int = 0
+    clocks: Sequence[ClockReading] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ItemAnswer:
     """Whether an item is in the ledger now; if not, why."""
 
@@ -72,6 +109,23 @@ class BatchAnswer:
     """One answer an item, in order; and stopped containers whose record is complete, which the node may remove."""
 
     answers: Sequence[ItemAnswer]
+    removable: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """What of a post is not in the ledger, and why: a whole sighting, or one of its readings, by their places."""
+
+    sighting: int
+    reading: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostAnswer:
+    """All that is not refused is in the ledger; `removable` as in BatchAnswer."""
+
+    refused: Sequence[Refused]
     removable: Sequence[str]
 
 
@@ -111,16 +165,83 @@ def refusal(item: NodeItem | None, batch: NodeBatch, node: str, known: Known, no
     if item.size is not None:
         return _refused_size(item.size, node, known, now_ns)
     assert item.record is not None  # noqa: S101 - just checked
-    reason = _refused_record(item.record, batch, node, known, now_ns)
+    reason = _refused_record(item.record, batch.looked_ns, node, known, now_ns)
     return reason or (None if item.counters is None else _refused_counters(item.counters, item.record, now_ns))
 
 
 def believed_clocks(batch: NodeBatch, now_ns: int) -> ClockReading | None:
     """The clocks of a look, unless the look itself is not believed."""
     clocks = batch.clocks
-    if clocks is None or not now_ns - AGE_MAX_NS <= clocks.wall_ns <= now_ns + SKEW_MAX_NS:
-        return None
-    return clocks if clocks.wall_ns == batch.looked_ns and clocks.monotonic_ns >= 0 else None
+    return clocks if clocks is not None and clocks.wall_ns == batch.looked_ns and can_be(clocks, now_ns) else None
+
+
+def can_be(clocks: ClockReading, now_ns: int) -> bool:
+    """Whether clocks can have shown this in the time that is told of."""
+    return now_ns - AGE_MAX_NS <= clocks.wall_ns <= now_ns + SKEW_MAX_NS and clocks.monotonic_ns >= 0
+
+
+def believed(
+    place: int, seen: NodeSighting | None, node: str, known: Known, now_ns: int
+) -> tuple[Sighting | None, Sequence[Refused]]:
+    """What is believed of a sighting: none of it if the container is not, else without the readings that are not."""
+    if seen is None:
+        return None, [Refused(sighting=place, reading=None, reason="malformed")]
+    reason = _refused_record(seen.record, seen.looked_ns, node, known, now_ns)
+    if reason is None and seen.columns and seen.record.started_ns is None:
+        reason = "malformed"
+    if reason is not None:
+        return None, [Refused(sighting=place, reading=None, reason=reason)]
+    readings = _rows(seen)
+    refusals: list[Refused] = []
+    if _is_doubtful(seen, now_ns):
+        reasons = [_refused_counters(one, seen.record, now_ns) for one in readings]
+        readings = [one for one, refused in zip(readings, reasons, strict=True) if refused is None]
+        refusals = [Refused(sighting=place, reading=number, reason=one) for number, one in enumerate(reasons) if one]
+    return Sighting(record=seen.record, looked_ns=min(seen.looked_ns, now_ns), readings=readings), refusals
+
+
+def _rows(seen: NodeSighting) -> list[ContainerCounters]:
+    container_id = seen.record.container_id
+    return [
+        ContainerCounters(
+            container_id=container_id,
+            sampled_ns=sampled_ns or 0,
+            memory_bytes=memory_bytes,
+            memory_peak_bytes=memory_peak_bytes,
+            cpu_ns=cpu_ns,
+            transmitted_bytes=transmitted_bytes,
+            received_bytes=received_bytes,
+            external_bytes=external_bytes,
+        )
+        for (
+            sampled_ns,
+            memory_bytes,
+            memory_peak_bytes,
+            cpu_ns,
+            transmitted_bytes,
+            received_bytes,
+            external_bytes,
+        ) in zip(*seen.columns, strict=True)
+    ]
+
+
+def _is_doubtful(seen: NodeSighting, now_ns: int) -> bool:
+    """Whether any reading may be refused: judged by the worst of each column, which is quick and errs to doubt."""
+    if not seen.columns:
+        return False
+    ends = [(min(known, default=0), max(known, default=0)) for known in map(_measured, seen.columns)]
+    first_ns, last_ns = ends[0]
+    started_ns = seen.record.started_ns or 0
+    lived_s = (first_ns - started_ns) // NS_PER_S + 1
+    bounds = (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX, lived_s * CORES_MAX * NS_PER_S, *[lived_s * BYTES_PER_S_MAX] * 3)
+    is_out = any(least < 0 or most > bound for (least, most), bound in zip(ends[1:], bounds, strict=True))
+    is_out_of_time = last_ns > now_ns + SKEW_MAX_NS or first_ns < max(started_ns, now_ns - AGE_MAX_NS)
+    outward = zip(seen.columns[-1], seen.columns[-3], strict=True)
+    return is_out or is_out_of_time or any(one is not None and not 0 <= one <= (whole or 0) for one, whole in outward)
+
+
+def _measured(column: Sequence[int | None]) -> Sequence[int]:
+    return [one for one in column if one is not None]
 
 
 def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -> str | None:
@@ -129,14 +250,14 @@ def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -
     return "foreign_account" if owner is not None and account_id not in owner[0] else None
 
 
-def _refused_record(record: ContainerRecord, batch: NodeBatch, node: str, known: Known, now_ns: int) -> str | None:
+def _refused_record(record: ContainerRecord, looked_ns: int, node: str, known: Known, now_ns: int) -> str | None:
     instants = [one for one in (record.created_ns, record.started_ns, record.finished_ns) if one is not None]
     owner = known.services.get(record.service_id)
     if known.nodes.get(record.container_id, node) != node:
         return "other_node"
-    if max(*instants, batch.looked_ns) > now_ns + SKEW_MAX_NS:
+    if max(*instants, looked_ns) > now_ns + SKEW_MAX_NS:
         return "in_future"
-    if batch.looked_ns < now_ns - AGE_MAX_NS or min(instants) < 0:
+    if looked_ns < now_ns - AGE_MAX_NS or min(instants) < 0:
         return "too_old"
     if owner is not None and record.started_ns is not None and record.started_ns < owner[1] - SKEW_MAX_NS:
         return "before_its_service"

@@ -5,14 +5,15 @@ A batch may come twice, late, or in pieces: the same rows result. A node writes 
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from helvetia.accounts.secrets import hash_secret
-from helvetia.containers.model import ContainerState, StorageSize
+from helvetia.containers.model import ContainerRecord, ContainerState, StorageSize
 from helvetia.database.installation import read_installation_id
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock, to_ns
+from helvetia.kernel.identity import ServiceId
 from helvetia.metering.errors import ClockSkewed, InvalidNodeName, NodeNotFound, NodeRefused
 from helvetia.metering.lifecycle.record_looks import LookRecorder
 from helvetia.metering.nodes import store
@@ -21,9 +22,14 @@ from helvetia.metering.nodes.model import (
     SKEW_MAX_NS,
     BatchAnswer,
     ItemAnswer,
+    Known,
     Node,
     NodeBatch,
+    NodePost,
+    PostAnswer,
+    believed,
     believed_clocks,
+    can_be,
     refusal,
 )
 
@@ -75,19 +81,18 @@ class NodeService:
         Raises:
             ClockSkewed: the node's clock is too far off; nothing was written.
         """
-        now_ns, ahead_ns = to_ns(self._clock.now()), sent_ns - to_ns(self._clock.wall())
-        async with self._database.transaction() as tx:
-            await store.note_seen(tx, node.node, self._clock.wall(), clock_ahead_ms=ahead_ns // 1_000_000)
-        if abs(ahead_ns) > SKEW_MAX_NS:
-            raise ClockSkewed(ahead_ms=ahead_ns // 1_000_000, tolerated_ms=SKEW_MAX_NS // 1_000_000)
-        answers = await self._judge(node.node, batch, now_ns)
-        believed = [
-            item for item, answer in zip(batch.items, answers, strict=True) if answer.accepted and item is not None
-        ]
+        now_ns = to_ns(self._clock.now())
+        named = [one for item in batch.items if item is not None for one in (item.record, item.size) if one is not None]
+        holders = {item.record.container_id for item in batch.items if item is not None and item.record is not None}
+        holders |= {item.size.holder for item in batch.items if item is not None and item.size is not None}
+        known = await self._meet(node, {one.service_id for one in named}, holders, sent_ns)
+        reasons = [refusal(item, batch, node.node, known, now_ns) for item in batch.items]
+        answers = [ItemAnswer(accepted=reason is None, reason=reason) for reason in reasons]
+        kept = [item for item, answer in zip(batch.items, answers, strict=True) if answer.accepted and item is not None]
         looks = LookRecorder(self._database, self._clock, interval_ms=batch.interval_ms)
-        records = [item.record for item in believed if item.record is not None]
-        counters = [item.counters for item in believed if item.counters is not None]
-        sizes = [item.size for item in believed if item.size is not None]
+        records = [item.record for item in kept if item.record is not None]
+        counters = [item.counters for item in kept if item.counters is not None]
+        sizes = [item.size for item in kept if item.size is not None]
         sizes += _unsized(batch, answers)
         looked_ns = min(batch.looked_ns, now_ns)
         clocks = believed_clocks(batch, now_ns)
@@ -102,19 +107,52 @@ class NodeService:
             await looks.record_sizes(
                 node.node, sizes, looked_ns, is_whole=batch.held is not None, held=batch.held or ()
             )
-        stopped = [record.container_id for record in records if record.state is ContainerState.EXITED]
-        async with self._database.transaction() as tx:
-            removable = await store.complete_containers(tx, node.node, stopped)
-        return BatchAnswer(answers=answers, removable=removable)
+        return BatchAnswer(answers=answers, removable=await self._removable(node, records))
 
-    async def _judge(self, node: str, batch: NodeBatch, now_ns: int) -> list[ItemAnswer]:
-        named = [one for item in batch.items if item is not None for one in (item.record, item.size) if one is not None]
-        holders = {item.record.container_id for item in batch.items if item is not None and item.record is not None}
-        holders |= {item.size.holder for item in batch.items if item is not None and item.size is not None}
+    async def accept_post(self, node: Node, post: NodePost, *, sent_ns: int) -> PostAnswer:
+        """Write what is believed of several looks, in one transaction.
+
+        Raises:
+            ClockSkewed: the node's clock is too far off; nothing was written.
+        """
+        now_ns = to_ns(self._clock.now())
+        records = [seen.record for seen in post.sightings if seen is not None]
+        holders = {record.container_id for record in records}
+        known = await self._meet(node, {record.service_id for record in records}, holders, sent_ns)
+        judged = [believed(place, seen, node.node, known, now_ns) for place, seen in enumerate(post.sightings)]
+        sightings = [seen for seen, _ in judged if seen is not None]
+        looks = LookRecorder(self._database, self._clock, interval_ms=post.interval_ms)
+        await looks.record_all_clocks(node.node, [one for one in post.clocks if can_be(one, now_ns)])
+        gone, gone_ns = list[str](), min(post.listed_ns, now_ns)
+        if post.listed is not None:
+            gone = sorted(await looks.unfinished(node.node, gone_ns) - set(post.listed))
+        if sightings or gone:
+            await looks.record_sightings(node.node, sightings, gone, gone_ns=gone_ns)
+        return PostAnswer(
+            refused=[one for _, refusals in judged for one in refusals],
+            removable=await self._removable(node, [seen.record for seen in sightings]),
+        )
+
+    async def _meet(
+        self, node: Node, service_ids: Collection[ServiceId], holders: Collection[str], sent_ns: int
+    ) -> Known:
+        """Note that a node was heard of, and what the ledger knows of what it names. Raises ClockSkewed."""
+        wall = self._clock.wall()
+        ahead_ns = sent_ns - to_ns(wall)
         async with self._database.transaction() as tx:
-            known = await store.known(tx, {one.service_id for one in named}, holders)
-        reasons = [refusal(item, batch, node, known, now_ns) for item in batch.items]
-        return [ItemAnswer(accepted=reason is None, reason=reason) for reason in reasons]
+            await store.note_seen(tx, node.node, wall, clock_ahead_ms=ahead_ns // 1_000_000)
+            known = await store.known(tx, service_ids, holders)
+        if abs(ahead_ns) > SKEW_MAX_NS:
+            raise ClockSkewed(ahead_ms=ahead_ns // 1_000_000, tolerated_ms=SKEW_MAX_NS // 1_000_000)
+        return known
+
+    async def _removable(self, node: Node, records: Sequence[ContainerRecord]) -> Sequence[str]:
+        """Those of the stopped containers whose record is complete."""
+        stopped = [record.container_id for record in records if record.state is ContainerState.EXITED]
+        if not stopped:
+            return ()
+        async with self._database.transaction() as tx:
+            return await store.complete_containers(tx, node.node, stopped)
 
 
 def _unsized(batch: NodeBatch, answers: Sequence[ItemAnswer]) -> list[StorageSize]:

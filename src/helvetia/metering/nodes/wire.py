@@ -49,19 +49,19 @@ def from_wire_batch(body: bytes) -> NodeBatch:
         interval_ms=envelope.interval_ms,
         items=[_item(one) for one in envelope.items],
         listed=envelope.listed,
-        held=None if envelope.held is None else [name for name in envelope.held if _is_name(name)],
-        clocks=_clocks(envelope.clocks),
+        held=None if envelope.held is None else [name for name in envelope.held if is_name(name)],
+        clocks=read_clocks(envelope.clocks),
     )
 
 
-def _clocks(value: object) -> ClockReading | None:
+def read_clocks(value: object) -> ClockReading | None:
     """Clocks that cannot be read are none: the look counts without them."""
     try:
         clocks = _CLOCKS.validate_python(value)
     except ValidationError:
         return None
     return (
-        clocks if _is_name(clocks.boot_id) and max(abs(clocks.wall_ns), abs(clocks.monotonic_ns)) <= INT64_MAX else None
+        clocks if is_name(clocks.boot_id) and max(abs(clocks.wall_ns), abs(clocks.monotonic_ns)) <= INT64_MAX else None
     )
 
 
@@ -70,22 +70,22 @@ def _item(value: object) -> NodeItem | None:
         item = _ITEM.validate_python(value)
     except ValidationError:
         return None
-    return item if _fits(item) else None
+    return item if fits(item) else None
 
 
-def _fits(item: NodeItem) -> bool:
+def fits(item: NodeItem) -> bool:
     """Whether every number and every name fits the ledger's columns."""
     parts = (item.record, item.counters, item.size)
     values = [getattr(part, name) for part in parts if part is not None for name in part.__slots__]
     names = [one for one in values if isinstance(one, str)]
     return (
         all(abs(one) <= INT64_MAX for one in values if isinstance(one, int))
-        and all(_is_name(one) for one in (*names, *(item.record.volumes if item.record is not None else ())))
+        and all(is_name(one) for one in (*names, *(item.record.volumes if item.record is not None else ())))
         and (item.record is None or max(abs(item.record.restart_count), abs(item.record.exit_code or 0)) < 2**31)
     )
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Whether an engine can have given this name: the ledger's keys hold no zero byte and nothing of any length."""
     return 0 < len(text) <= NAME_MAX and text.isascii() and text.isprintable()
 

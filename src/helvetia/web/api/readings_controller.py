@@ -9,6 +9,7 @@ from helvetia.metering.errors import InvalidBatch, NodeRefused
 from helvetia.metering.nodes.model import Node
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.nodes.wire import INT64_MAX, from_wire_batch, to_wire_answer
+from helvetia.metering.nodes.wire_posts import from_wire_post, to_wire_post_answer
 from helvetia.web.middleware.authenticate import Open
 
 SENT_HEADER = "x-helvetia-sent-ns"
@@ -31,11 +32,18 @@ class ReadingsController:
         return JSONResponse({"node": node.node, "installationId": await self._nodes.installation_id()})
 
     async def take_readings(self, request: Request, _call: NodeCall) -> Response:
-        """A batch: one answer an item, in order. Posting it again changes nothing."""
+        """A batch: one answer an item, in order; or, packed, several looks: what is refused of them.
+
+        Posting either again changes nothing.
+        """
         node = await self._authenticate(request)
         sent = request.headers.get(SENT_HEADER, "")
         if not sent.isascii() or not sent.isdecimal() or len(sent) > len(str(INT64_MAX)):
             raise InvalidBatch(f"The header {SENT_HEADER} must tell when the batch was sent.")
+        if request.headers.get("content-encoding", "").lower() == "gzip":
+            post = from_wire_post(await request.body())
+            told = await self._nodes.accept_post(node, post, sent_ns=int(sent))
+            return Response(to_wire_post_answer(told), media_type="application/json")
         batch = from_wire_batch(await request.body())
         answer = await self._nodes.accept(node, batch, sent_ns=int(sent))
         return Response(to_wire_answer(answer), media_type="application/json")
