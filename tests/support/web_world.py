@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from helvetia.accounts.model import Account, Role, User
 from helvetia.accounts.service import AccountService
+from helvetia.audit.service import AuditService
 from helvetia.billing.model import BillingConfig
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
@@ -60,10 +61,12 @@ from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
+from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
 from helvetia.web.dashboard.usage.read_facts import UsageReader
 from helvetia.web.middleware.idempotency import IdempotentAnswers
@@ -157,7 +160,7 @@ async def web_world(
     queue = JobQueue(database.url)
     webhooks = WebhookService(webhook_config, database, clock, gateway, subscriptions, billing, reports, queue)
     renderer = Renderer(config, clock)
-    pages = Pages(renderer, accounts)
+    pages = Pages(renderer, accounts, enforcement)
     readiness = Readiness(checks={"database": accounts.check_database})
     history, forecasts = UsageHistoryService(database, clock, prices), ForecastService(database, clock, prices)
     usage_reader = UsageReader(subscriptions, history)
@@ -175,10 +178,27 @@ async def web_world(
         NotificationController(notifications, renderer),
         OperatorController(config, settlement, reports, enforcement, redirection),
         SignInController(accounts, config, renderer),
-        OverviewController(config, pages, subscriptions, costs, billing, containers),
+        OverviewController(
+            config,
+            pages,
+            OverviewParts(
+                subscriptions=subscriptions,
+                costs=costs,
+                billing=billing,
+                payments=payments,
+                containers=containers,
+                estimates=estimates,
+                forecasts=forecasts,
+                history=history,
+                enforcement=enforcement,
+                notifications=notifications,
+                audit=AuditService(database),
+            ),
+        ),
         PayPageController(pages, payments),
         AdminPageController(config, clock, renderer, OperationsService(database, clock, enforcement, settlement)),
         UsagePageController(pages, usage_reader),
+        SuspensionPageController(pages, subscriptions, enforcement, billing, payments),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

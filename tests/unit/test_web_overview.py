@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,13 +11,15 @@ from helvetia.billing.model import InvoiceRecord
 from helvetia.catalogue.plans import PLANS, SubscriptionPlan
 from helvetia.catalogue.prices import METERED_PRICES
 from helvetia.containers.model import HoldCause, Service, ServiceDefinition, Wish
+from helvetia.costs.history import UsageHistory, make_history
 from helvetia.costs.model import CurrentUsage, UsageLine, limit_uses
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, new_account_id, new_id, new_service_id
 from helvetia.kernel.period import Period, calendar_month
-from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
+from helvetia.kernel.quantity import BYTES_PER_GB, SOLD_UNITS, UsageMetric
 from helvetia.kernel.status import SubscriptionStatus
-from helvetia.subscriptions.model import SubscriptionRecord
+from helvetia.metering.history.model import Grain, UsageBlock, UsageFilter
+from helvetia.subscriptions.model import SubscriptionRecord, limits_of
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.frame import AccountLink, Frame, PageLink
 from helvetia.web.dashboard.overview.facts import OverviewFacts
@@ -140,7 +143,7 @@ def view(subscription: SubscriptionRecord, **changes: Any) -> OverviewView:
         "usage": usage(subscription),
         "invoices": (),
         "services": (),
-        "limits": PLANS[subscription.plan].limits,
+        "limits": limits_of(subscription),
         "organization_id": None,
         "base_url": "https://cloud.example",
         "voice": Voice(now=NOW),
@@ -152,6 +155,27 @@ FREE = record(
     plan=SubscriptionPlan.FREE, stripe_subscription_id=None, fee_minor=0, period=calendar_month(NOW), stripe_status=None
 )
 OWED = [invoice()]
+SERVICE_ID = new_service_id()
+
+
+def history(grain: Grain, gb_by_day: Sequence[int] = (2, 1)) -> UsageHistory:
+    """Bandwidth of one service, a number of GB on each of the period's first days."""
+    wanted = UsageFilter(period=Period(starts_at=START, ends_at=END), grain=grain, by_service=grain is Grain.MONTH)
+    service_id = SERVICE_ID if grain is Grain.MONTH else None
+    days = [datetime(2026, 3, 10, tzinfo=UTC) + timedelta(days=number) for number in range(len(gb_by_day))]
+    if grain is Grain.MONTH:
+        days, gb_by_day = [datetime(2026, 3, 1, tzinfo=UTC)], [sum(gb_by_day)]
+    cells = [
+        UsageBlock(
+            starts_at=day,
+            metric=UsageMetric.BANDWIDTH_GB,
+            service_ids=[service_id],
+            quantities=[gb * BYTES_PER_GB],
+        )
+        for day, gb in zip(days, gb_by_day, strict=True)
+    ]
+    prices = {metric: METERED_PRICES[metric].unit_price_minor for metric in UsageMetric}
+    return make_history(cells, wanted, prices)
 
 
 @pytest.mark.parametrize(
@@ -188,31 +212,35 @@ def test_first_line_says_how_things_stand(
 def test_open_invoice_usage_and_next_charge_are_three_amounts() -> None:
     amounts = view(record(status=SubscriptionStatus.PAST_DUE), invoices=OWED).amounts
     assert [(fact.label, fact.amount) for fact in amounts] == [
+        ("Open invoice", "$14.22"),
+        ("Usage so far", "$0.42"),
+        ("Paid with", "not known now"),
+    ]
+    quiet = view(record()).amounts
+    assert [(fact.label, fact.amount) for fact in quiet[:2]] == [
         ("Usage so far", "$0.42"),
         ("Next charge, 10 April", "about $9.42"),
-        ("Open invoice", "$14.22"),
     ]
 
 
 def test_failed_payment_says_how_often_and_when_again() -> None:
-    alert = view(record(status=SubscriptionStatus.PAST_DUE), invoices=OWED).alert
-    assert alert is not None
-    assert alert.text.startswith("$14.22 could not be charged. It was tried 2 times. The next try is on 24 March.")
-    assert view(record()).alert is None
+    (alert,) = view(record(status=SubscriptionStatus.PAST_DUE), invoices=OWED).alerts
+    assert alert.text.startswith("$14.22 could not be charged; it was tried 2 times. The next try is on 24 March.")
+    assert view(record()).alerts == []
 
 
 @pytest.mark.parametrize(
     ("changes", "line", "is_late"),
     [
-        ({}, "Usage complete to 14:32:05 UTC, no gaps. Period 10 Mar 2026 – 10 Apr 2026.", False),
+        ({}, "Usage complete to 14:32:05 UTC, no gaps. Period 10 Mar – 10 Apr.", False),
         (
             {"is_complete": False},
-            "Usage complete to 14:32:05 UTC, with gaps, which are never billed. Period 10 Mar 2026 – 10 Apr 2026.",
+            "Usage complete to 14:32:05 UTC, with gaps, which are never billed. Period 10 Mar – 10 Apr.",
             False,
         ),
         (
             {"as_of": datetime(2026, 3, 21, 23, 0, tzinfo=UTC)},
-            "Usage complete to 21 March, 23:00:00 UTC, no gaps. Period 10 Mar 2026 – 10 Apr 2026.",
+            "Usage complete to 21 March, 23:00:00 UTC, no gaps. Period 10 Mar – 10 Apr.",
             True,
         ),
     ],
@@ -233,14 +261,14 @@ def test_as_of_line_tells_how_fresh_and_complete(changes: dict[str, Any], line: 
     ],
 )
 def test_meter_fills_to_its_limit_and_no_further(used: str, fill: str, note: str, is_over: bool) -> None:
-    bandwidth = view(record(), usage=usage(record(), used)).usage[2]
+    bandwidth = view(record(), usage=usage(record(), used)).readings[2]
     assert (bandwidth.fill, bandwidth.note, bandwidth.is_over) == (fill, note, is_over)
 
 
 def test_unlimited_plan_has_no_bars_and_never_says_minus_one() -> None:
     enterprise = record(plan=SubscriptionPlan.ENTERPRISE, fee_minor=19900)
     shown = view(enterprise, services=(service(),))
-    assert all(reading.fill is None for reading in (*shown.usage, *shown.reserved))
+    assert all(reading.fill is None for reading in shown.readings)
     assert "-1" not in rendered(shown)
 
 
@@ -251,23 +279,28 @@ def test_reservations_count_what_is_wished_and_not_held_for_quota() -> None:
         service("c", holds=frozenset({HoldCause.PAYMENT})),
         service("d", holds=frozenset({HoldCause.QUOTA})),
     )
-    readings = view(record(), services=services).reserved
+    readings = view(record(), services=services).readings[:2]
     assert [(reading.quantity, reading.note) for reading in readings] == [
         ("3", "60 % of 5"),
         ("2 GB", "100 % of 2 GB"),
-        ("2", "100 % of 2"),
     ]
+    assert readings[1].price == "2 of 2 cores reserved"
     assert not any(reading.is_over for reading in readings)
 
 
 def test_held_service_says_why() -> None:
-    rows = view(record(), services=(service(status="held", holds=frozenset({HoldCause.PAYMENT})),)).services
-    assert rows is not None
-    assert (rows[0].status, rows[0].tone, rows[0].why) == ("Held", "warn", "Stopped because a payment is due.")
+    held = service(status="held", holds=frozenset({HoldCause.PAYMENT}))
+    shown = view(record(), services=(held,), by_service=history(Grain.MONTH)).services
+    assert shown is not None
+    row = next(row for row in shown.rows if row.name == "web")
+    assert (row.status, row.tone, row.why) == ("held", "warn", "Stopped because a payment is due.")
 
 
-def test_reader_without_services_sees_none_of_them() -> None:
-    assert 'id="services"' not in rendered(view(record(), services=None))
+def test_reader_without_services_sees_costs_and_no_status() -> None:
+    shown = view(record(), services=None, by_service=history(Grain.MONTH), names={SERVICE_ID: "web"})
+    assert [reading.title for reading in shown.readings] == ["Bandwidth", "Storage"]
+    assert shown.services is not None
+    assert [(row.name, row.status) for row in shown.services.rows] == [("web", None)]
 
 
 @pytest.mark.parametrize(
@@ -304,3 +337,33 @@ def rendered(shown: OverviewView) -> str:
     renderer = Renderer(WebConfig(public_base_url="https://cloud.example"), ManualClock(NOW))
     request = Request({"type": "http", "headers": [], "query_string": b"", "state": {}})
     return renderer.to_html(request, "overview/overview.html", {"frame": frame, "view": shown})
+
+
+@pytest.mark.parametrize(
+    ("days", "caption"),
+    [
+        ((2, 1), "$0.42 so far. From the fourth day on, unusual days are named here."),
+        ((2, 1, 1, 1, 1), "The usual day costs $0.12; none stands out."),
+        ((2, 1, 1, 4, 1), "13 Mar was $0.36 above the usual day, most of it Bandwidth."),
+    ],
+)
+def test_chart_says_what_stands_out(days: Sequence[int], caption: str) -> None:
+    now = datetime(2026, 3, 10 + len(days), 9, tzinfo=UTC)
+    chart = view(record(), days=history(Grain.DAY, days), voice=Voice(now=now)).chart
+    assert chart is not None
+    assert chart.caption == caption
+    assert len(chart.bars) == len(days) + 1
+
+
+def test_chart_and_table_of_services_show_the_same_sum() -> None:
+    shown = view(record(), days=history(Grain.DAY), by_service=history(Grain.MONTH), names={SERVICE_ID: "web"})
+    assert shown.chart is not None
+    assert shown.services is not None
+    assert sum((sum(bar.parts) for bar in shown.chart.bars), Decimal(0)) == Decimal(36)
+    assert (shown.services.rows[0].cost, shown.services.rows[0].share) == ("$0.36", "100 %")
+
+
+def test_part_that_could_not_be_read_says_so_and_the_page_stands() -> None:
+    page = rendered(view(record(), days=None, by_service=None, invoices=None, notices=None, entries=None))
+    assert page.count("This part could not be read just now") == 4
+    assert "Next charge about $9.42" in page

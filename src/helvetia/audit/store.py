@@ -1,11 +1,13 @@
 """All SQL of the audit record: rows are added and read, never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from helvetia.audit.model import AuditEntry
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId, new_id
 
@@ -34,6 +36,17 @@ async def record(
     audit_id = new_id()
     await tx.execute(_INSERT, (account_id, audit_id, at, actor, action, reason, Jsonb(dict(detail or {}))))
     return audit_id
+
+
+async def newest(tx: Transaction, account_id: AccountId, actions: Sequence[str], *, limit: int) -> Sequence[AuditEntry]:
+    """An account's entries of these actions, newest first."""
+    async with tx.cursor(row_factory=class_row(AuditEntry)) as cursor:
+        await cursor.execute(
+            "SELECT audit_id, recorded_at, actor, action, reason, detail FROM audit_entries"
+            " WHERE account_id = %s AND action = ANY(%s) ORDER BY recorded_at DESC, audit_id DESC LIMIT %s",
+            (account_id, list(actions), limit),
+        )
+        return await cursor.fetchall()
 
 
 async def record_once(

@@ -106,6 +106,14 @@ class InvoiceRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceFilter:
+    """Which invoices: issued in this year (UTC), of this status; None: any."""
+
+    year: int | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoicePage:
     """Newest first; `next_cursor` is None on the last page."""
 

@@ -15,6 +15,7 @@ from helvetia.billing.mirror_invoices import mirror_invoices
 from helvetia.billing.model import (
     PAGE_SIZE_MAX,
     BillingConfig,
+    InvoiceFilter,
     InvoiceLineRecord,
     InvoicePage,
     InvoiceRecord,
@@ -50,6 +51,8 @@ from helvetia.stripe_gateway.time_limit import within
 from helvetia.subscriptions import store as subscriptions_store
 from helvetia.subscriptions.model import SubscriptionRecord
 from helvetia.subscriptions.service import SubscriptionService
+
+ANY_INVOICE = InvoiceFilter()
 
 _log = structlog.get_logger()
 
@@ -212,12 +215,19 @@ class BillingService:
             return None
         return await self._gateway.retrieve_subscription(record.stripe_subscription_id)
 
-    async def get_invoices(self, account_id: AccountId, *, limit: int = 20, cursor: str | None = None) -> InvoicePage:
+    async def get_invoices(
+        self,
+        account_id: AccountId,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        wanted: InvoiceFilter = ANY_INVOICE,
+    ) -> InvoicePage:
         """Mirrored invoices, newest first. Raises InvalidCursor."""
         size = max(1, min(limit, PAGE_SIZE_MAX))
         after = None if cursor is None else PageCursor.from_wire(cursor)
         async with self._database.transaction() as tx:
-            found = await store.invoices(tx, account_id, after=after, limit=size + 1)
+            found = await store.invoices(tx, account_id, wanted, after=after, limit=size + 1)
         shown = found[:size]
         if len(found) <= size:
             return InvoicePage(invoices=shown, next_cursor=None)

@@ -1,13 +1,13 @@
 """All SQL of mirrored invoices."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.rows import class_row
 
 from helvetia.billing.errors import InvoiceNotFound
-from helvetia.billing.model import InvoiceLineRecord, InvoiceRecord, PageCursor
+from helvetia.billing.model import InvoiceFilter, InvoiceLineRecord, InvoiceRecord, PageCursor
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.model import Invoice, InvoiceLine
@@ -91,13 +91,19 @@ def _to_values(account_id: AccountId, invoice: Invoice) -> dict[str, Any]:
 
 
 async def invoices(
-    tx: Transaction, account_id: AccountId, *, after: PageCursor | None, limit: int
+    tx: Transaction, account_id: AccountId, wanted: InvoiceFilter, *, after: PageCursor | None, limit: int
 ) -> tuple[InvoiceRecord, ...]:
-    """Newest first, from after the cursor on."""
-    where, values = "", [account_id]
+    """Those wanted, newest first, from after the cursor on."""
+    where, values = "", list[object]([account_id])
+    if wanted.year is not None:
+        where += " AND issued_at >= %s AND issued_at < %s"
+        values += [datetime(wanted.year, 1, 1, tzinfo=UTC), datetime(wanted.year + 1, 1, 1, tzinfo=UTC)]
+    if wanted.status is not None:
+        where += " AND status = %s"
+        values.append(wanted.status)
     if after is not None:
-        where = " AND (issued_at, stripe_invoice_id) < (%s, %s)"
-        values += [after.happened_at, after.thing_id]  # type: ignore[list-item]
+        where += " AND (issued_at, stripe_invoice_id) < (%s, %s)"
+        values += [after.happened_at, after.thing_id]
     async with tx.cursor(row_factory=class_row(InvoiceRecord)) as cursor:
         await cursor.execute(
             f"SELECT {_ROW} FROM invoices WHERE account_id = %s{where}"
@@ -105,6 +111,16 @@ async def invoices(
             (*values, limit),
         )
         return tuple(await cursor.fetchall())
+
+
+async def invoice_years(tx: Transaction, account_id: AccountId) -> tuple[int, ...]:
+    """The years (UTC) that invoices were issued in, newest first."""
+    cursor = await tx.execute(
+        "SELECT DISTINCT extract(year FROM issued_at AT TIME ZONE 'UTC')::int AS year FROM invoices"
+        " WHERE account_id = %s ORDER BY year DESC",
+        (account_id,),
+    )
+    return tuple(row[0] for row in await cursor.fetchall())
 
 
 async def find_invoice(tx: Transaction, account_id: AccountId, stripe_invoice_id: str) -> InvoiceRecord:

@@ -157,11 +157,20 @@ class Verdict:
     is_certain: bool = True
 
 
+class StepKind(StrEnum):
+    """What a step does."""
+
+    REMINDER = "reminder"
+    EXEMPTION_ENDS = "exemption_ends"
+    HOLD = "hold"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What happens next, and when."""
 
     at: datetime
+    kind: StepKind
     what: str
 
 
@@ -252,6 +261,16 @@ class PassOutcome:
     resumed: Sequence[AccountId] = ()
     waiting: Sequence[AccountId] = field(default=())
     brake: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where one account stands with its payments at one instant."""
+
+    facts: AccountFacts
+    verdict: Verdict
+    mode: EnforcementMode
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from helvetia.enforcement.model import (
     Resources,
     ServiceFacts,
     Step,
+    StepKind,
     Verdict,
 )
 from helvetia.kernel.quantity import BYTES_PER_GB
@@ -155,16 +156,16 @@ def next_steps(facts: AccountFacts, now: datetime) -> tuple[Step, ...]:
     steps: list[Step] = []
     if due_at is not None and failed_at is not None:
         steps += [
-            Step(at=failed_at + timedelta(days=day), what=f"a reminder is sent (day {day})")
+            Step(at=failed_at + timedelta(days=day), kind=StepKind.REMINDER, what=f"a reminder is sent (day {day})")
             for day in NOTICE_DAYS
             if now < failed_at + timedelta(days=day) < due_at
         ]
     if exempt_until is not None:
-        steps.append(Step(at=exempt_until, what="the exemption ends"))
+        steps.append(Step(at=exempt_until, kind=StepKind.EXEMPTION_ENDS, what="the exemption ends"))
     if due_at is not None:
         held_at = max([due_at, *([exempt_until] if exempt_until else [])])
         if now < held_at:
-            steps.append(Step(at=held_at, what="services are held; data and definitions stay"))
+            steps.append(Step(at=held_at, kind=StepKind.HOLD, what="services are held; data and definitions stay"))
     return tuple(sorted(steps, key=lambda step: step.at))
 
 

@@ -33,6 +33,7 @@ from helvetia.enforcement.model import (
     PaymentState,
     Resources,
     ServiceFacts,
+    Standing,
     Verdict,
 )
 from helvetia.enforcement.news.tell_cards import tell_cards
@@ -156,6 +157,19 @@ class EnforcementService:
             storage_action=rule.over_storage,
             over_quota=over_quota(PLANS[facts.effective_plan].limits, use),
         )
+
+    async def standing(self, account_id: AccountId) -> Standing:
+        """What the policy says of the account's payments now, for the line on every page.
+
+        Raises:
+            SubscriptionNotFound
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            facts = await store.facts_of(tx, account_id)
+        if facts is None:
+            raise SubscriptionNotFound
+        return Standing(facts=facts, verdict=decide(facts, now), mode=self._config.mode, at=now)
 
     async def check_account(self, account_id: AccountId, requested: Resources | None = None) -> Verdict:
         """May this account start something (of this size)? Raises NewWorkRefused, LimitReached."""

@@ -13,7 +13,7 @@ import structlog
 
 from helvetia.audit import store as audit
 from helvetia.billing import store as billing_store
-from helvetia.billing.model import InvoiceRecord
+from helvetia.billing.model import InvoiceFilter, InvoiceRecord
 from helvetia.billing.service import BillingService
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
@@ -139,7 +139,7 @@ async def _compare_invoices(
 
 async def _our_invoices(parts: ReconcileParts, account_id: AccountId) -> Sequence[InvoiceRecord]:
     async with parts.database.transaction() as tx:
-        return await billing_store.invoices(tx, account_id, after=None, limit=INVOICES_MAX)
+        return await billing_store.invoices(tx, account_id, InvoiceFilter(), after=None, limit=INVOICES_MAX)
 
 
 async def _note(parts: ReconcileParts, account_id: AccountId, found: Sequence[Difference]) -> None:

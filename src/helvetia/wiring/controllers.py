@@ -26,10 +26,12 @@ from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
+from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
+from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
 from helvetia.web.dashboard.usage.read_facts import UsageReader
 from helvetia.web.middleware.idempotency import IdempotentAnswers
@@ -57,6 +59,7 @@ class Controllers:
     pay_page: PayPageController
     admin_page: AdminPageController
     usage_page: UsagePageController
+    suspension_page: SuspensionPageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -79,6 +82,7 @@ class Controllers:
             self.pay_page,
             self.admin_page,
             self.usage_page,
+            self.suspension_page,
         )
 
 
@@ -102,11 +106,13 @@ class WebProvider(Provider):
     notification = provide(NotificationController)
     operator = provide(OperatorController)
     sign_in = provide(SignInController)
+    overview_parts = provide(OverviewParts)
     page = provide(OverviewController)
     pay_page = provide(PayPageController)
     admin_page = provide(AdminPageController)
     usage_reader = provide(UsageReader)
     usage_page = provide(UsagePageController)
+    suspension_page = provide(SuspensionPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

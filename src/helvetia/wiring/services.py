@@ -4,7 +4,9 @@ from dishka import AnyOf, Provider, Scope, provide
 
 from helvetia.accounts.model import AccountHooks
 from helvetia.accounts.service import AccountService
+from helvetia.audit.service import AuditService
 from helvetia.billing.model import BillingConfig, UnpaidDrafts
+from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
@@ -53,9 +55,11 @@ class ServiceProvider(Provider):
     accounts = provide(AccountService)
     hooks = provide(ClosingHooks, provides=AccountHooks)
     closing = provide(AccountClosingService)
+    audit = provide(AuditService)
     subscriptions = provide(SubscriptionService)
     billing = provide(BillingService)
     payments = provide(PaymentService)
+    invoice_facts = provide(InvoiceFactsService)
     admission = provide(PlanAdmission, provides=AnyOf[PlanAdmission, Admission])
     containers = provide(ContainerService)
     usage_tracking = provide(UsageTrackingService)

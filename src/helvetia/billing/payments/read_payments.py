@@ -57,6 +57,25 @@ async def read_methods(parts: BillingParts, account_id: AccountId) -> Methods:
     return Methods(entries=tuple(MethodEntry(**row) for row in found.body), as_of=found.read_at)
 
 
+async def known_payments(parts: BillingParts, account_id: AccountId) -> Payments | None:
+    """Our copy, with its age; None where Stripe was never read."""
+    async with parts.database.transaction() as tx:
+        found = await store.find_reading(tx, account_id, "payments")
+    if found is None:
+        return None
+    entries = [payment_from_stored(row) for row in found.body]
+    return Payments(entries=entries, next_cursor=None, as_of=found.read_at)
+
+
+async def known_methods(parts: BillingParts, account_id: AccountId) -> Methods | None:
+    """Our copy, with its age; None where Stripe was never read."""
+    async with parts.database.transaction() as tx:
+        found = await store.find_reading(tx, account_id, "payment_methods")
+    if found is None:
+        return None
+    return Methods(entries=tuple(MethodEntry(**row) for row in found.body), as_of=found.read_at)
+
+
 async def _fresh_or_stored(
     parts: BillingParts,
     account_id: AccountId,

@@ -1,10 +1,12 @@
 """The use cases of payments: what was paid and how, with what it can be paid, and paying an open invoice."""
 
+from datetime import timedelta
+
 from helvetia.billing.model import PAGE_SIZE_MAX, BillingConfig, PageCursor
 from helvetia.billing.parts import BillingParts
 from helvetia.billing.payments.model import Methods, Payments
 from helvetia.billing.payments.pay_invoice import pay_invoice, pdf_address
-from helvetia.billing.payments.read_payments import read_methods, read_payments
+from helvetia.billing.payments.read_payments import known_methods, known_payments, read_methods, read_payments
 from helvetia.billing.settlement.model import Agreement, OpenInvoices, PaidInvoices
 from helvetia.billing.settlement.pay_open_invoices import pay_open_invoices, show_open_invoices
 from helvetia.database.job_queue import JobQueue
@@ -14,6 +16,7 @@ from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.stripe_gateway.model import Invoice
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
+from helvetia.stripe_gateway.time_limit import within
 from helvetia.subscriptions.service import SubscriptionService
 
 
@@ -52,6 +55,18 @@ class PaymentService:
     async def list_methods(self, account_id: AccountId) -> Methods:
         """Cards and other methods, the default first; our copy with its age while Stripe is away."""
         return await read_methods(self._parts, account_id)
+
+    async def known_payments(self, account_id: AccountId) -> Payments | None:
+        """Our copy of all payments, without asking Stripe; None where it was never read."""
+        return await known_payments(self._parts, account_id)
+
+    async def recent_methods(self, account_id: AccountId, max_age: timedelta, wait_s: float) -> Methods:
+        """Our copy, if Stripe was read no longer ago than this; else as `list_methods`, but waiting no longer."""
+        known = await known_methods(self._parts, account_id)
+        if known is not None and known.as_of is not None and self._parts.clock.now() - known.as_of <= max_age:
+            return known
+        with within(wait_s):
+            return await read_methods(self._parts, account_id)
 
     async def pay_invoice(self, account_id: AccountId, invoice_id: str, *, actor: str) -> Invoice:
         """Charge an open invoice now.

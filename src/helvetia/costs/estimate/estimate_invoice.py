@@ -76,6 +76,18 @@ def estimate_invoice(parts: EstimateParts) -> Estimate:
     )
 
 
+def due_if_used(parts: EstimateParts, usage_minor: int) -> int:
+    """What the next invoice would charge if all usage of the period came to this, before discounts and taxes."""
+    lines = plain_lines(parts)
+    places = [place for place, line in enumerate(lines) if line.kind is LineKind.USAGE]
+    if not places:
+        return reckon(lines, terms_of(parts))[1].amount_due_minor
+    largest = max(places, key=lambda place: lines[place].amount_minor)
+    more_minor = usage_minor - sum(lines[place].amount_minor for place in places)
+    lines[largest] = replace(lines[largest], amount_minor=lines[largest].amount_minor + more_minor)
+    return reckon(lines, terms_of(parts))[1].amount_due_minor
+
+
 def terms_of(parts: EstimateParts) -> Terms:
     facts = parts.facts
     if facts is None:

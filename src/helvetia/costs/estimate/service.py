@@ -1,9 +1,11 @@
 """The use cases of the estimate: the next invoice, from our ledger and copies only, and the worker's reading."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from helvetia.costs.estimate import store
-from helvetia.costs.estimate.estimate_invoice import estimate_invoice
+from helvetia.costs.estimate.estimate_invoice import due_if_used, estimate_invoice
 from helvetia.costs.estimate.model import Estimate, ReadRound
 from helvetia.costs.estimate.read_facts import EstimateTools, check_estimate, read_facts, read_parts
 from helvetia.database.pool import Database
@@ -28,6 +30,16 @@ class EstimateService:
         async with self._tools.database.transaction() as tx:
             parts = await read_parts(self._tools, tx, account_id)
         return estimate_invoice(parts)
+
+    async def expected_due(self, account_id: AccountId, usage_minor: Sequence[int]) -> tuple[Estimate, Sequence[int]]:
+        """The next invoice as things stand, and what would be due if the usage came to each of these amounts.
+
+        Raises:
+            SubscriptionNotFound
+        """
+        async with self._tools.database.transaction() as tx:
+            parts = await read_parts(self._tools, tx, account_id)
+        return estimate_invoice(parts), [due_if_used(parts, amount) for amount in usage_minor]
 
     async def read_account(self, account_id: AccountId) -> bool:
         """Read Stripe's part of one account, and check where that is due; says whether a difference was found.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from helvetia.accounts.model import AccountKind, Membership, Permission, Role
+from helvetia.web.dashboard.suspension.banner import Banner
 from helvetia.web.dashboard.voice import Voice
 from helvetia.web.middleware.authenticate import ORGANIZATION_PARAMETER, Caller
 from helvetia.web.middleware.csrf import csrf_token
@@ -49,9 +50,17 @@ class Frame:
     accounts: Sequence[AccountLink]
     csrf_token: str
     may_move_money: bool
+    banner: Banner | None = None
 
 
-def to_frame(caller: Caller, memberships: Sequence[Membership], voice: Voice, *, page: PageName | None) -> Frame:
+def to_frame(
+    caller: Caller,
+    memberships: Sequence[Membership],
+    voice: Voice,
+    *,
+    page: PageName | None,
+    banner: Banner | None = None,
+) -> Frame:
     query = account_query(caller.membership)
     return Frame(
         email=caller.user.email,
@@ -63,6 +72,7 @@ def to_frame(caller: Caller, memberships: Sequence[Membership], voice: Voice, *,
         accounts=[_account_link(membership, caller, voice) for membership in memberships],
         csrf_token=csrf_token(caller.session_secret or ""),
         may_move_money=caller.allows(Permission.MOVE_MONEY),
+        banner=banner,
     )
 
 

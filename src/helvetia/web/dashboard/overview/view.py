@@ -4,51 +4,67 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from helvetia.web.dashboard.charts.stacked_bars import StackedBars
+from helvetia.web.dashboard.overview.alerts import Alert, alerts
+from helvetia.web.dashboard.overview.chart import cost_chart
 from helvetia.web.dashboard.overview.facts import OverviewFacts
-from helvetia.web.dashboard.overview.readings import Reading, reserved_readings, usage_reading
-from helvetia.web.dashboard.overview.rows import InvoiceRow, ServiceRow, invoice_row, service_row
-from helvetia.web.dashboard.overview.sentences import Alert, Fact, alert, amounts, as_of, no_invoices, sentence
+from helvetia.web.dashboard.overview.readings import Reading, readings
+from helvetia.web.dashboard.overview.rows import InvoiceRow, ServiceTable, invoice_row, service_table
+from helvetia.web.dashboard.overview.sentences import Fact, amounts, as_of, no_invoices, sentence, stripe_as_of
+from helvetia.web.dashboard.overview.timeline import EventRow, timeline
 
 # Two of the default sampling intervals, and room for a slow sweep.
 LATE_AFTER = timedelta(minutes=5)
-SERVICES_SHOWN_MAX = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewView:
-    """The page, ready for its template."""
+    """The page, ready for its template; `is_…_read` False: that block could not be read and says so."""
 
-    alert: Alert | None
+    alerts: Sequence[Alert]
     sentence: str
     as_of: str
     is_late: bool
+    stripe_as_of: str | None
     amounts: Sequence[Fact]
-    usage: Sequence[Reading]
-    reserved: Sequence[Reading]
-    services: Sequence[ServiceRow] | None
-    has_more_services: bool
+    readings: Sequence[Reading]
+    chart: StackedBars | None
+    is_chart_read: bool
+    services: ServiceTable | None
+    is_services_read: bool
+    may_read_services: bool
+    events: Sequence[EventRow]
+    is_events_read: bool
     invoices: Sequence[InvoiceRow]
+    is_invoices_read: bool
     no_invoices: str
+    export_path: str
     base_url: str
     organization_option: str
 
 
 def to_view(facts: OverviewFacts) -> OverviewView:
     """Everything that the page says."""
-    services = None if facts.services is None else [service_row(service, facts.voice) for service in facts.services]
     organization = facts.organization_id
     return OverviewView(
-        alert=alert(facts),
+        alerts=alerts(facts),
         sentence=sentence(facts),
         as_of=as_of(facts),
         is_late=facts.now - facts.usage.as_of > LATE_AFTER,
+        stripe_as_of=stripe_as_of(facts),
         amounts=amounts(facts),
-        usage=[usage_reading(line, facts.usage.currency, facts.voice) for line in facts.usage.lines],
-        reserved=reserved_readings(facts.services or (), facts.limits, facts.voice),
-        services=None if services is None else services[:SERVICES_SHOWN_MAX],
-        has_more_services=len(services or ()) > SERVICES_SHOWN_MAX,
-        invoices=[invoice_row(invoice, facts.voice) for invoice in facts.invoices],
+        readings=readings(facts),
+        chart=cost_chart(facts),
+        is_chart_read=facts.days is not None,
+        services=service_table(facts),
+        is_services_read=facts.by_service is not None,
+        may_read_services=facts.services is not None,
+        events=timeline(facts),
+        is_events_read=facts.notices is not None and facts.entries is not None,
+        invoices=[invoice_row(invoice, facts) for invoice in facts.invoices or ()],
+        is_invoices_read=facts.invoices is not None,
         no_invoices=no_invoices(facts),
+        export_path=facts.address("/api/v1/billing/usage/export?format=csv"),
         base_url=facts.base_url,
         organization_option="" if organization is None else f' -H "X-Organization-Id: {organization}"',
     )
