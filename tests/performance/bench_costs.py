@@ -1,9 +1,9 @@
 """How fast the costs of an account are read through the real API process, from a ledger with many rows of others.
 
-One account has 50 services with 90 days of hour pieces (current period and estimate, open-loop 50/s); one has 100
-services with 90 days of one piece a day, which make the same rows by day as hour pieces do (history, one after the
+One account has 50 running services with 90 days of hour pieces (current period and estimate, open-loop 50/s); one has
+100 services with 90 days of one piece a day, which make the same rows by day as hour pieces do (history, one after the
 other); one has hour pieces of 31 days for an export; the rest is others'. HELVETIA_BENCH_ROWS: rows of the ledger.
-The load generator shares the cores.
+Rating is measured alone, without the database. The load generator shares the cores.
 """
 
 import asyncio
@@ -11,48 +11,37 @@ import json
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from statistics import median, quantiles
 from uuid import uuid4
 
 import aiohttp
 from bench_subscription_page import until_ready
+from costs_ledger import DAYS, EXPORT_DAYS, Ledger, make_ledger
 from loads import CLOCK, open_loop
 
-from helvetia.accounts.service import AccountService
-from helvetia.database.enums import DATABASE_ENUMS
-from helvetia.database.partitions import keep_partitions
-from helvetia.database.pool import Database
-from helvetia.kernel.identity import AccountId
-from helvetia.kernel.period import floor_hour
-from helvetia.metering.retention.store import LEDGER
-from helvetia.subscriptions.service import SubscriptionHooks
+from helvetia.catalogue.prices import METERED_PRICES
+from helvetia.costs.history import RunningQuantities, price_blocks
+from helvetia.kernel.identity import new_service_id
+from helvetia.kernel.money import EXACT
+from helvetia.kernel.period import Period
+from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.history.model import Grain, UsageBlock, UsageFilter
 from support.databases import cloned_database, running_server
 from support.processes import RunningCommand, running_command
 from support.sandbox_process import free_port, running_sandbox
 from support.whole_house import sandbox_variables
 
-ROWS = int(os.environ.get("HELVETIA_BENCH_ROWS", "1500000"))
-METRICS = 4
-LIVE_SERVICES, HISTORY_SERVICES, DAYS = 50, 100, 90
-EXPORT_DAYS = 31
-EXPORTED_ROWS_MAX = 1_000_000
+ROWS = int(os.environ.get("HELVETIA_BENCH_ROWS", "20000000"))
 RATE_PER_S, LASTS_S, ROUNDS = 50, 4.0, 5
 HISTORY_READS = 40
+RATED_POINTS = 200_000
 ANSWER_WITHIN_S = 600
+CLIENT_IDLE_S = 2  # less than the server's: else a request may meet a connection that is just being closed
 
 Get = Callable[[str, str], Awaitable[bytes]]
-
-# One statement a stretch of ten days: the roll-up triggers add up each statement's rows at once.
-_FILL = """
-    INSERT INTO usage_records (id, account_id, service_id, metric, incarnation, revision, quantity, "timestamp",
-        period_start, period_end, closed_at, reading_count)
-    SELECT gen_random_uuid(), %(account_id)s, md5(%(account_id)s::text || service)::uuid, metric, 'c:1', 0,
-        1000000007 + service, at, at, at + interval '1 hour', at + interval '1 hour', 60
-    FROM generate_series(%(from)s::timestamptz, %(to)s::timestamptz - interval '1 hour', %(step)s::interval) AS at,
-        generate_series(1, %(services)s) AS service, unnest(enum_range(NULL::usage_metric)) AS metric
-"""
 
 
 async def run() -> dict[str, object]:
@@ -62,7 +51,7 @@ async def run() -> dict[str, object]:
         cloned_database(server_url) as database_url,
     ):
         began_s = CLOCK.monotonic()
-        ledger = await fill(database_url)
+        ledger = await make_ledger(database_url, ROWS)
         filled_s, port = CLOCK.monotonic() - began_s, free_port()
         with tempfile.TemporaryDirectory() as directory:
             environment = {
@@ -75,58 +64,17 @@ async def run() -> dict[str, object]:
             async with running_command("api", environment) as api:
                 await until_ready(port)
                 figures = await measure(f"http://127.0.0.1:{port}/api/v1/billing", ledger, api)
-    return {"ledger_rows": ledger["rows"], "filled_in_s": round(filled_s), **figures}
+    return {"ledger_rows": ledger.rows, "filled_in_s": round(filled_s), **figures, **rating(), **_machine()}
 
 
-async def fill(database_url: str) -> dict[str, object]:
-    """The ledger; the tokens of its three accounts, and how many rows there are."""
-    database = Database(database_url, enums=DATABASE_ENUMS)
-    await database.open()
-    accounts, until = AccountService(database, CLOCK, SubscriptionHooks(CLOCK)), floor_hour(CLOCK.now())
-    ids, tokens = {}, {}
-    for name in ("live", "history", "export", "others"):
-        user = await accounts.create_user(f"{name}@example.com")
-        ids[name], tokens[name] = user.account_id, await accounts.create_token(user.account_id, "bench")
-    for month in range(4):
-        async with database.transaction() as tx:
-            await keep_partitions(tx, LEDGER, until - timedelta(days=30 * month))
-    rows = await fill_account(database, ids["live"], LIVE_SERVICES, until, days=DAYS)
-    rows += await fill_account(database, ids["history"], HISTORY_SERVICES, until, days=DAYS, step_h=24)
-    of_service = METRICS * 24 * EXPORT_DAYS
-    exported = max(1, -(-min(EXPORTED_ROWS_MAX, ROWS - rows) // of_service))
-    rows += await fill_account(database, ids["export"], exported, until, days=EXPORT_DAYS)
-    while rows < ROWS:
-        services = max(1, min(300, (ROWS - rows) // of_service))
-        rows += await fill_account(database, await _other(accounts), services, until, days=EXPORT_DAYS)
-    async with database.transaction() as tx:
-        await tx.execute("ANALYZE")
-    await database.close()
-    return {**tokens, "rows": rows, "until": until}
-
-
-async def _other(accounts: AccountService) -> AccountId:
-    return (await accounts.create_user(f"{uuid4().hex}@example.com")).account_id
-
-
-async def fill_account(
-    database: Database, account_id: AccountId, services: int, until: datetime, *, days: int, step_h: int = 1
-) -> int:
-    starts_at, count = until - timedelta(days=days), 0
-    while starts_at < until:
-        ends_at = min(starts_at + timedelta(days=10), until)
-        values = {"account_id": account_id, "services": services, "from": starts_at, "to": ends_at}
-        async with database.transaction() as tx:
-            await tx.execute("SET LOCAL statement_timeout = 0")
-            count += (await tx.execute(_FILL, {**values, "step": timedelta(hours=step_h)})).rowcount
-        starts_at = ends_at
-    return count
-
-
-async def measure(url: str, ledger: dict[str, object], api: RunningCommand) -> dict[str, object]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)) as session:
+async def measure(url: str, ledger: Ledger, api: RunningCommand) -> dict[str, object]:
+    timeout, idle = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S), aiohttp.TCPConnector(keepalive_timeout=CLIENT_IDLE_S)
+    async with aiohttp.ClientSession(timeout=timeout, connector=idle) as session:
 
         async def get(path: str, who: str) -> bytes:
-            async with session.get(f"{url}/{path}", headers={"Authorization": f"Bearer {ledger[who]}"}) as answer:
+            async with session.get(
+                f"{url}/{path}", headers={"Authorization": f"Bearer {ledger.tokens[who]}"}
+            ) as answer:
                 body = await answer.read()
                 assert answer.status == 200, body[:500]
                 return body
@@ -134,13 +82,15 @@ async def measure(url: str, ledger: dict[str, object], api: RunningCommand) -> d
         figures = {**await _open(get, "usage"), **await _open(get, "estimate"), **await _history(get, ledger)}
         query = f"usage/export?grain=hour&format=csv&{_range(ledger, EXPORT_DAYS)}"
         began_s, lines = CLOCK.monotonic(), 0
-        async with session.get(f"{url}/{query}", headers={"Authorization": f"Bearer {ledger['export']}"}) as answer:
+        async with session.get(
+            f"{url}/{query}", headers={"Authorization": f"Bearer {ledger.tokens['export']}"}
+        ) as answer:
             assert answer.status == 200, await answer.text()
             async for part in answer.content.iter_any():
                 lines += part.count(b"\n")
         figures |= {"exported_rows": lines - 1, "exported_in_s": round(CLOCK.monotonic() - began_s, 1)}
     peak_mb = _peak_resident_mb(api.pid)
-    return {**figures, "api_peak_resident_mb": peak_mb, "api_peak_resident_mb_bound": 256, **_machine()}
+    return {**figures, "api_peak_resident_mb": peak_mb, "api_peak_resident_mb_bound": 256}
 
 
 async def _open(get: Get, path: str) -> dict[str, object]:
@@ -156,7 +106,7 @@ async def _open(get: Get, path: str) -> dict[str, object]:
     }
 
 
-async def _history(get: Get, ledger: dict[str, object]) -> dict[str, object]:
+async def _history(get: Get, ledger: Ledger) -> dict[str, object]:
     took_ms = []
     for _ in range(HISTORY_READS):
         began_s = CLOCK.monotonic()
@@ -166,9 +116,42 @@ async def _history(get: Get, ledger: dict[str, object]) -> dict[str, object]:
     return {"history_p50_ms": round(median(took_ms)), "history_p95_ms": round(cuts[18]), "history_p95_ms_bound": 300}
 
 
-def _range(ledger: dict[str, object], days: int) -> str:
-    until = ledger["until"]
-    assert isinstance(until, datetime)
+def rating() -> dict[str, object]:
+    """Points of the ledger → exact quantity and cost, and the bare product of two decimals beside it."""
+    per_block, price = 100, {metric: found.unit_price_minor for metric, found in METERED_PRICES.items()}
+    until = CLOCK.now()
+    wanted = UsageFilter(period=Period(starts_at=until - timedelta(days=DAYS), ends_at=until), grain=Grain.HOUR)
+    services = [new_service_id() for _ in range(per_block)]
+    blocks = [
+        UsageBlock(
+            starts_at=wanted.period.starts_at + timedelta(hours=number // len(UsageMetric)),
+            metric=list(UsageMetric)[number % len(UsageMetric)],
+            service_ids=services,
+            quantities=[3_599_999_999_983 + number * per_block + place for place in range(per_block)],
+        )
+        for number in range(RATED_POINTS // per_block)
+    ]
+    rated_s, bare_s = [], []
+    for _ in range(ROUNDS):
+        began_s = CLOCK.monotonic()
+        costs = [
+            cost for block in price_blocks(blocks, wanted, price, RunningQuantities()) for cost in block.costs_minor
+        ]
+        rated_s.append(CLOCK.monotonic() - began_s)
+        assert len(costs) == RATED_POINTS
+        began_s = CLOCK.monotonic()
+        for block in blocks:
+            _ = [EXACT.multiply(Decimal(quantity), price[block.metric]) for quantity in block.quantities]
+        bare_s.append(CLOCK.monotonic() - began_s)
+    return {
+        "rated_points_per_s": round(RATED_POINTS / median(rated_s)),
+        "rated_points_per_s_least": 200_000,
+        "rating_to_bare_product": round(median(rated_s) / median(bare_s), 1),
+    }
+
+
+def _range(ledger: Ledger, days: int) -> str:
+    until = ledger.until
     return f"from={until - timedelta(days=days):%Y-%m-%dT%H:00:00Z}&to={until:%Y-%m-%dT%H:00:00Z}"
 
 

@@ -160,7 +160,7 @@ class AccountService:
 
     async def membership(self, account_id: AccountId, user_id: AccountId) -> Membership:
         """Raises AccountNotFound alike for an account that does not exist and one the user does not belong to."""
-        async with self._database.transaction() as tx:
+        async with self._database.single_statement() as tx:
             membership = await store.find_membership(tx, account_id, user_id)
         if membership is None:
             raise AccountNotFound
@@ -219,12 +219,13 @@ class AccountService:
         if not secret.startswith(TOKEN_PREFIX):
             raise InvalidToken
         token_hash, wall = hash_secret(secret), self._clock.wall()
-        async with self._database.transaction() as tx:
+        async with self._database.single_statement() as tx:
             found = await credential_store.find_token_user(tx, token_hash)
-            if found is None:
-                raise InvalidToken
-            user, last_used_at = found
-            if last_used_at is None or wall - last_used_at >= _TOUCH_EVERY:
+        if found is None:
+            raise InvalidToken
+        user, last_used_at = found
+        if last_used_at is None or wall - last_used_at >= _TOUCH_EVERY:
+            async with self._database.single_statement() as tx:
                 await credential_store.touch_token(tx, token_hash, wall)
         return user
 

@@ -109,18 +109,30 @@ class UsageHistory:
 
 
 def check_range(wanted: UsageFilter, *, now: datetime) -> None:
-    """Refuse what would scan without bound, or makes no sense.
+    """Refuse what one query cannot answer within bounds, or makes no sense.
 
     Raises:
         RangeInFuture, RangeTooLong
     """
-    length = wanted.period.ends_at - wanted.period.starts_at
-    if wanted.period.starts_at > now:
-        raise RangeInFuture
     longest = HOURS_RANGE_MAX if wanted.grain is Grain.HOUR else RANGE_MAX
     if wanted.zone.key != "UTC":
         longest = min(longest, ZONED_RANGE_MAX)
-    if length > longest:
+    _check(wanted, longest, now)
+
+
+def check_streamed_range(wanted: UsageFilter, *, now: datetime) -> None:
+    """What is read slice by slice has one bound, whatever the grain and zone.
+
+    Raises:
+        RangeInFuture, RangeTooLong
+    """
+    _check(wanted, RANGE_MAX, now)
+
+
+def _check(wanted: UsageFilter, longest: timedelta, now: datetime) -> None:
+    if wanted.period.starts_at > now:
+        raise RangeInFuture
+    if wanted.period.ends_at - wanted.period.starts_at > longest:
         raise RangeTooLong(days_max=longest.days)
 
 

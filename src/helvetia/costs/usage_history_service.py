@@ -10,7 +10,15 @@ from helvetia.containers.store import service_names
 from helvetia.costs.errors import TooManyRows, UsageRecordNotFound
 from helvetia.costs.explain import READINGS_MAX, Explanation, PieceCursor, PieceEvidence, page_of
 from helvetia.costs.export import COLUMNS, ExportFormat, csv_lines, json_lines, slices, to_file_rows
-from helvetia.costs.history import ROWS_MAX, RunningQuantities, UsageHistory, check_range, make_history, price_blocks
+from helvetia.costs.history import (
+    ROWS_MAX,
+    RunningQuantities,
+    UsageHistory,
+    check_range,
+    check_streamed_range,
+    make_history,
+    price_blocks,
+)
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId
@@ -91,9 +99,10 @@ class UsageHistoryService:
     ) -> AsyncIterator[str]:
         """The rows of `history` as a file in parts, of any range up to 24 months; nothing is read before the first.
 
-        Raises, before the first part: as `history` does.
+        Raises, before the first part:
+            RangeInFuture, RangeTooLong, MeteredServiceNotFound
         """
-        check_range(wanted, now=self._clock.now())
+        check_streamed_range(wanted, now=self._clock.now())
         async with self._database.transaction() as tx:
             await _require_service(tx, account_id, wanted.service_id)
             names = await service_names(tx, account_id)

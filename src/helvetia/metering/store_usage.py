@@ -69,6 +69,8 @@ SELECT least((SELECT min(seen_ns) FROM container_runs WHERE account_id = %(accou
                 AND gone_ns IS NULL AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)))
 """
 
+_STATE = f"SELECT ({_AS_OF}), ({_OPEN})"
+
 _GAPS = """
 SELECT service_id, cause, starts_ns, ends_ns, detail FROM metering_findings
 WHERE account_id = %(account_id)s AND kind = 'gap' AND starts_ns < %(ends_ns)s AND ends_ns > %(starts_ns)s
@@ -131,15 +133,14 @@ async def totals(
     """
     values = _values(account_id, period, service_id)
     rows = await (await tx.execute(_TOTALS, values)).fetchall()
-    as_of = await (await tx.execute(_AS_OF, values)).fetchone()
-    open_count = await (await tx.execute(_OPEN, values)).fetchone()
+    as_of_ns, open_count = await (await tx.execute(_STATE, values)).fetchone() or (None, None)
     gaps = [_to_gap(*row) for row in await (await tx.execute(_GAPS, values)).fetchall()]
     found = {metric: int(quantity) for metric, quantity in rows}
     return UsageTotals(
         quantities={metric: found.get(metric, 0) for metric in UsageMetric},
-        as_of=None if as_of is None or as_of[0] is None else from_ns(as_of[0]),
+        as_of=None if as_of_ns is None else from_ns(as_of_ns),
         is_complete=not gaps,
-        is_closed=open_count is not None and open_count[0] == 0,
+        is_closed=open_count == 0,
         gaps=gaps,
     )
 
