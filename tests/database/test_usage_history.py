@@ -203,6 +203,13 @@ async def test_file_of_two_years_in_another_zone_adds_up_by_its_own_buckets(past
             start = max(local.astimezone(UTC), period.starts_at)
             expected[(start.isoformat().replace("+00:00", "Z"), row.metric.value)] += row.quantity
     assert {key: found for key, found in sums.items() if found} == {key: one for key, one in expected.items() if one}
+    if grain is Grain.MONTH:
+        shown = {
+            (row.starts_at, row.metric, row.service_id): row
+            for row in (await past.usage.history(past.account_id, wanted)).rows
+        }
+        assert sum(row.base_quantity for row in shown.values()) == sum(sums.values())
+        assert len(shown) == len(await past.file(wanted, ExportFormat.CSV))
     longer = Period(starts_at=NOW - timedelta(days=732), ends_at=NOW)
     with pytest.raises(RangeTooLong) as refused:
         await past.file(replace(wanted, period=longer), ExportFormat.CSV)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from helvetia.costs.history import HistoryBlock, bucket_end
+from helvetia.costs.history import HistoryBlock
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS
@@ -48,18 +48,11 @@ class ExportFormat(StrEnum):
 
 
 def slices(wanted: UsageFilter) -> Iterator[Period]:
-    """The range in parts that end where a bucket of the view's zone does, so that none is cut in two by a part's edge.
-
-    Only UTC's months are read from roll-ups, all at once; another zone's one by one.
-    """
+    """The range in parts that end at midnights of the view's zone, so that no bucket is cut in two by a part's edge."""
     start, end = wanted.period.starts_at, wanted.period.ends_at
     while start < end:
         midnight = start.astimezone(wanted.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        if wanted.grain is Grain.MONTH and wanted.zone.key != "UTC":
-            next_start = bucket_end(midnight.astimezone(UTC), Grain.MONTH, wanted.zone)
-        else:
-            next_start = (midnight + _SLICES[wanted.grain]).astimezone(UTC)
-        next_start = min(next_start, end)
+        next_start = min((midnight + _SLICES[wanted.grain]).astimezone(UTC), end)
         yield Period(starts_at=start, ends_at=next_start)
         start = next_start
 

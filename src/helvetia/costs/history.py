@@ -115,7 +115,7 @@ def check_range(wanted: UsageFilter, *, now: datetime) -> None:
         RangeInFuture, RangeTooLong
     """
     longest = HOURS_RANGE_MAX if wanted.grain is Grain.HOUR else RANGE_MAX
-    if wanted.zone.key != "UTC":
+    if wanted.zone.key != "UTC" and wanted.grain is Grain.DAY:
         longest = min(longest, ZONED_RANGE_MAX)
     _check(wanted, longest, now)
 

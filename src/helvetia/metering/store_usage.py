@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from psycopg.rows import dict_row
 
@@ -92,7 +92,16 @@ def _values(account_id: AccountId, period: Period, service_id: ServiceId | None 
     }
 
 
-def whole_days(period: Period) -> dict[str, object]:
+class WholeDays(TypedDict):
+    """The whole UTC days of a period, [first_day, last_day), and where what is left before and after them ends."""
+
+    first_day: date
+    last_day: date
+    head_until: datetime
+    tail_from: datetime
+
+
+def whole_days(period: Period) -> WholeDays:
     """The whole UTC days of a period, and what is left of it before and after them."""
     starts_at, ends_at = period.starts_at.astimezone(UTC), period.ends_at.astimezone(UTC)
     first = datetime.combine(starts_at, time(), UTC)

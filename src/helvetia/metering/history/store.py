@@ -1,11 +1,11 @@
 """All SQL of usage over time: cells by hour, day or month, and the pieces and readings behind a figure.
 
-Whole UTC days come from the roll-up, what is left of a range from the records: the same sums, in integers. Days of
-another zone are made of records alone, by the start of each piece.
+Whole UTC days come from the roll-up, what is left of a range from the records: the same sums, in integers. Months of
+another zone are made alike; its days of records alone, by the start of each piece.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,21 @@ FROM (
     UNION ALL
     SELECT (period_start AT TIME ZONE 'UTC')::date, service_id, metric, quantity FROM usage_records
     WHERE {wanted} AND period_start >= %(tail_from)s AND period_start < %(ends_at)s
+) AS part
+GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
+"""
+
+# Months of another zone: of whole UTC days too, but of those in which a month begins.
+_BY_MONTHS_OF_ZONE = """
+SELECT date_trunc('month', at, %(zone)s) AS bucket, {service} AS service_id, metric, sum(quantity) AS quantity
+FROM (
+    SELECT day::timestamp AT TIME ZONE 'UTC' AS at, service_id, metric, quantity FROM usage_days
+    WHERE {wanted} AND day >= %(first_day)s AND day < %(last_day)s AND day <> ALL(%(cut_days)s::date[])
+    UNION ALL
+    SELECT period_start, service_id, metric, quantity
+    FROM unnest(%(from)s::timestamptz[], %(until)s::timestamptz[]) AS part (starts_at, ends_at) JOIN usage_records
+        ON period_start >= part.starts_at AND period_start < part.ends_at
+    WHERE {wanted}
 ) AS part
 GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
 """
@@ -112,8 +127,6 @@ async def usage_blocks(
     tx: Transaction, account_id: AccountId, wanted: UsageFilter, *, cells_max: int | None
 ) -> Sequence[UsageBlock]:
     """What holds anything, by time and metric; at most `cells_max` quantities in all (None: all of the range)."""
-    from_records = wanted.grain is Grain.HOUR or wanted.zone.key != UTC_ZONE.key
-    cells = _BY_RECORDS if from_records else _BY_DAYS
     service = "service_id" if wanted.by_service else "NULL::uuid"
     values = {
         "account_id": account_id,
@@ -125,10 +138,41 @@ async def usage_blocks(
         "starts_at": wanted.period.starts_at,
         "ends_at": wanted.period.ends_at,
         **whole_days(wanted.period),
+        **_cuts(wanted),
     }
-    statement = _BLOCKS.format(cells=cells.format(wanted=_WANTED, service=service))
+    statement = _BLOCKS.format(cells=_cells_of(wanted).format(wanted=_WANTED, service=service))
     ids: dict[str | None, ServiceId | None] = {None: None}
     return [_to_block(row, ids) for row in await (await tx.execute(statement, values)).fetchall()]
+
+
+def _cells_of(wanted: UsageFilter) -> str:
+    if wanted.grain is Grain.HOUR:
+        return _BY_RECORDS
+    if wanted.zone.key == UTC_ZONE.key:
+        return _BY_DAYS
+    return _BY_MONTHS_OF_ZONE if wanted.grain is Grain.MONTH else _BY_RECORDS
+
+
+def _cuts(wanted: UsageFilter) -> Mapping[str, object]:
+    """The UTC days in which months of the zone begin, and every part of the range that days do not make."""
+    whole = whole_days(wanted.period)
+    first, last = whole["first_day"], whole["last_day"]
+    days = sorted({start.astimezone(UTC).date() for start in _months_of_zone(wanted)})
+    midnights = [datetime.combine(day, time(), UTC) for day in days if first <= day < last]
+    return {
+        "cut_days": days,
+        "from": [wanted.period.starts_at, *midnights, whole["tail_from"]],
+        "until": [whole["head_until"], *(one + timedelta(days=1) for one in midnights), wanted.period.ends_at],
+    }
+
+
+def _months_of_zone(wanted: UsageFilter) -> Iterator[datetime]:
+    """The first instants of the zone's months that lie in the range or just before it."""
+    start = wanted.period.starts_at.astimezone(wanted.zone)
+    month = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
+    while month < wanted.period.ends_at:
+        yield month
+        month = (month + timedelta(days=32)).replace(day=1)
 
 
 def _to_block(
