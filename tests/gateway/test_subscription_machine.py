@@ -6,14 +6,12 @@ with the same database. Lives are tried in two ways: settled and compared after 
 state behind that a later one would hide; and settled at times only, so that unsettled states meet each other.
 """
 
-import asyncio
 import contextlib
 import json
 import random
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import stripe
@@ -28,16 +26,11 @@ from hypothesis.stateful import (
 
 from helvetia.billing.model import InvoiceLineRecord
 from helvetia.catalogue.plans import SubscriptionPlan
-from helvetia.database.enums import DATABASE_ENUMS
 from helvetia.database.job_queue import JobQueue
-from helvetia.database.pool import Database
 from helvetia.kernel.clock import to_unix_s
 from helvetia.kernel.errors import HelvetiaError
-from helvetia.stripe_gateway.catalog import set_up_catalog, verify_prices
-from helvetia.stripe_gateway.client import StripeClientGateway
 from helvetia.stripe_gateway.client_events import API_VERSION
 from helvetia.stripe_gateway.model import InvoiceLine
-from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions.invariants import broken_invariants as broken_subscriptions
 from helvetia.webhooks.compare_fields import invoice_pairs
 from helvetia.webhooks.invariants import broken_invariants as broken_webhooks
@@ -46,8 +39,8 @@ from helvetia.webhooks.service import WebhookService
 from helvetia.webhooks.verify_signature import sign
 from support import trials
 from support.billing_house import BillingHouse, MovableClock, build_house
-from support.databases import cloned_database
 from support.fuse import Died, Fuse, MortalDatabase, MortalGateway
+from support.life_stage import Stage
 from support.stripe_world import StripeWorld
 from support.webhook_house import SECRET, events_after
 
@@ -67,29 +60,6 @@ DOCUMENTED = {
 FOR_THE_OPERATOR = {"no plan is in doubt"}
 
 
-class Stage:
-    """One loop, one database and one Stripe account for all lives of a run."""
-
-    def __init__(self, server_url: str, sandbox_url: str) -> None:
-        self.server_url, self.sandbox_url = server_url, sandbox_url
-        self.key = f"sk_test_{uuid4().hex}"
-        self.runner = asyncio.Runner()
-        self.holder = PriceBookHolder()
-
-    def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(doing)
-
-    async def open(self, database_url: str) -> None:
-        self.database = Database(database_url, enums=DATABASE_ENUMS)
-        await self.database.open()
-        self.gateway = StripeClientGateway(self.key, api_base=self.sandbox_url)
-        self.holder.fill(await verify_prices(self.gateway, await set_up_catalog(self.gateway)))
-
-    async def close(self) -> None:
-        await self.gateway.close()
-        await self.database.close()
-
-
 class SubscriptionLife(RuleBasedStateMachine):
     stage: Stage
     settles_after_each = False
@@ -97,6 +67,7 @@ class SubscriptionLife(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.clock = MovableClock(datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC))
+        self.stage.begin_life()
         self.world = StripeWorld(self.stage.sandbox_url, self.stage.key, self.clock)
         self.fuse, self.newest = Fuse(), ""
         self.pending: list[dict[str, Any]] = []
@@ -246,8 +217,10 @@ class SubscriptionLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "house"):
-            self.stage.run(self._settle())
-            self.stage.run(self.world.close())
+            try:
+                self.stage.run(self._settle())
+            finally:
+                self.stage.run(self.world.close())
 
     def _act(self, do: Callable[[], Coroutine[Any, Any, Any]], dies_at: int) -> None:
         """What a caller may be refused is refused; a process that dies is followed by another."""
@@ -360,11 +333,9 @@ def _line(line: InvoiceLineRecord | InvoiceLine, line_id: str, starts_at: dateti
 @pytest.fixture
 def stage(server_url: str, sandbox_url: str) -> Iterator[Stage]:
     stage = Stage(server_url, sandbox_url)
-    with cloned_database(server_url) as database_url:
-        stage.run(stage.open(database_url))
-        yield stage
-        stage.run(stage.close())
-        stage.runner.close()
+    yield stage
+    stage.things.close()
+    stage.runner.close()
 
 
 class SettledLife(SubscriptionLife):
