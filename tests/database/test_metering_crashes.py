@@ -26,6 +26,7 @@ from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
 from support import trials
+from support.engine_hop import engine_hop
 
 START = datetime(2026, 3, 10, 10, tzinfo=UTC)
 SEEDS = trials.choose(small=3, full=100)
@@ -145,6 +146,7 @@ async def test_m09_killed_between_any_two_statements_loses_and_doubles_nothing(
         period = Period(starts_at=START - timedelta(hours=1), ends_at=clock.now() + timedelta(hours=1))
         totals = await store.totals(tx, account_id, period)
         assert await broken_invariants(tx) == {}
+        assert await engine_hop(tx, clock.now()) == {}
     assert cuts > 0
     assert totals.quantities[UsageMetric.COMPUTE_HOURS] == lived_ns
     assert 0 < totals.quantities[UsageMetric.MEMORY_GB_HOURS] <= 1000 * lived_ns

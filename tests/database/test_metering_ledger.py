@@ -34,6 +34,7 @@ from helvetia.metering.model import FindingCause, LeakKind, MeteringConfig, Usag
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
 from helvetia.metering.store_runs import insert_readings, lock_open_runs, save_runs
+from support.engine_hop import engine_hop
 
 COMPUTE, MEMORY = UsageMetric.COMPUTE_HOURS, UsageMetric.MEMORY_GB_HOURS
 BANDWIDTH, STORAGE = UsageMetric.BANDWIDTH_GB, UsageMetric.STORAGE_GB
@@ -133,6 +134,7 @@ class House:
     async def check(self) -> None:
         async with self.database.transaction() as tx:
             assert await broken_invariants(tx) == {}
+            assert await engine_hop(tx, self.clock.now()) == {}
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from helvetia.metering.readers.egress import EgressCounters
 from helvetia.metering.readers.model import CounterReader
 from helvetia.metering.service import MeteringService
 from support.docker_engine import Engine, demo_spec
+from support.engine_hop import engine_hop
 
 CONFIG = MeteringConfig(sample_interval_s=1, settle_s=0, keep_stopped_s=3600)
 
@@ -108,6 +109,7 @@ class MeteredEngine:
     async def check(self) -> None:
         async with self.database.transaction() as tx:
             assert await broken_invariants(tx) == {}
+            assert await engine_hop(tx, self.clock.now()) == {}
 
     async def bridge_address(self) -> str:
         network = await self.host.engine.get("networks/bridge")

@@ -17,6 +17,7 @@ from helvetia.metering.invariants import broken_invariants
 from helvetia.metering.model import MeteringConfig, UsageTotals
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
+from support.engine_hop import engine_hop
 
 CONFIG = MeteringConfig(sample_interval_s=60, storage_interval_s=300, settle_s=180, reconnect_wait_max_s=0.01)
 ENV = {"SIM_MEMORY_BYTES": "1000", "SIM_BYTES_PER_S": "7", "SIM_LAYER_BYTES": "50"}
@@ -103,4 +104,6 @@ class MeteredHouse:
     async def check(self) -> None:
         async with self.database.transaction() as tx:
             broken = await broken_invariants(tx)
+            apart = await engine_hop(tx, self.clock.now())
         assert {rule: rows[:1] for rule, rows in broken.items()} == {}
+        assert apart == {}

@@ -18,6 +18,7 @@ from helvetia.metering.model import MeteringConfig, UsageTotals
 from helvetia.metering.nodes.model import ItemAnswer, Node, NodeBatch, NodeItem
 from helvetia.metering.nodes.service import NodeService
 from helvetia.metering.windows.roll_up import roll_up_account
+from support.engine_hop import engine_hop
 
 S = NS_PER_S
 CLOCK = SystemClock()
@@ -84,6 +85,7 @@ class NodeWorld:
         async with self.database.transaction() as tx:
             await roll_up_account(tx, self.account_id, now=CLOCK.now(), config=MeteringConfig())
             assert await broken_invariants(tx) == {}
+            assert await engine_hop(tx, CLOCK.now()) == {}
             return await store.totals(tx, self.account_id, period)
 
 
