@@ -45,6 +45,15 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("POST", "/api/v1/billing/open-invoices/pay", MOVE_MONEY, {"invoices": [], "amountDue": "0.00"}, 200),
     ("GET", "/billing/pay", MOVE_MONEY, None, 200),
     ("POST", "/billing/pay", MOVE_MONEY, None, 303),
+    ("GET", "/billing/plans", READ_BILLING, None, 200),
+    ("POST", "/billing/plans/choose", MOVE_MONEY, None, 422),
+    ("POST", "/billing/plans/keep", MOVE_MONEY, None, 303),
+    ("GET", f"/billing/plans/change/{MISSING}", MOVE_MONEY, None, 404),
+    ("POST", f"/billing/plans/change/{MISSING}", MOVE_MONEY, None, 404),
+    ("GET", "/billing/plans/end", MOVE_MONEY, None, 303),
+    ("POST", "/billing/plans/end", MOVE_MONEY, None, 303),
+    ("GET", "/billing/success", READ_BILLING, None, 303),
+    ("GET", "/billing/cancel", READ_BILLING, None, 200),
     ("POST", "/api/v1/billing/checkout", MOVE_MONEY, {"plan": "PRO"}, 503),
     ("POST", "/api/v1/billing/portal", MOVE_MONEY, {"flow": "cancel"}, 409),
     ("POST", "/api/v1/billing/subscription/preview", MOVE_MONEY, {"plan": "PRO"}, 503),
@@ -86,6 +95,7 @@ OPEN = {
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/mailbox"),
+    ("GET", "/pricing"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/internal/v1/node"),
     ("POST", "/internal/v1/readings"),
@@ -126,6 +136,7 @@ async def test_every_route_declares_once_who_may_call_it(world: WebWorld) -> Non
 
 def _generic(path: str) -> str:
     path = path.partition("?")[0].replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
+    path = path.replace(f"plans/change/{MISSING}", "plans/change/{change_id}")
     path = path.replace(f"usage/explain/{MISSING}", "usage/explain/{record_id}")
     path = path.replace(f"usage/services/{MISSING}", "usage/services/{service_id}")
     return path.replace(ONE, "/api/v1/services/{service_id}").replace(MISSING, "{token_id}")

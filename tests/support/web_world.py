@@ -14,6 +14,7 @@ from helvetia.accounts.service import AccountService
 from helvetia.audit.service import AuditService
 from helvetia.billing.model import BillingConfig
 from helvetia.billing.payments.service import PaymentService
+from helvetia.billing.plan_change.plan_facts_service import PlanFactsService
 from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
@@ -60,10 +61,15 @@ from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
+from helvetia.web.dashboard.checkout.controller import CheckoutPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
+from helvetia.web.dashboard.plan_change.controller import PlanChangePageController
+from helvetia.web.dashboard.plan_change.end_controller import PlanEndPageController
+from helvetia.web.dashboard.plans.controller import PlansPageController
+from helvetia.web.dashboard.plans.pricing_controller import PricingPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
@@ -148,6 +154,7 @@ async def web_world(
     queue, billing_config = JobQueue(database.url), billing_config or BillingConfig()
     billing = BillingService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     payments = PaymentService(database, clock, gateway, prices, subscriptions, queue, billing_config)
+    plan_facts = PlanFactsService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     costs = CostService(database, clock, prices)
     estimates = EstimateService(database, clock, gateway, prices)
     host = SimulatedHost("web", clock)
@@ -199,6 +206,11 @@ async def web_world(
         AdminPageController(config, clock, renderer, OperationsService(database, clock, enforcement, settlement)),
         UsagePageController(pages, usage_reader),
         SuspensionPageController(pages, subscriptions, enforcement, billing, payments),
+        PlansPageController(pages, billing, plan_facts, subscriptions, enforcement),
+        PlanChangePageController(pages, billing, plan_facts, subscriptions, costs, payments),
+        PlanEndPageController(pages, billing, plan_facts, subscriptions, costs),
+        PricingPageController(renderer, plan_facts),
+        CheckoutPageController(pages, plan_facts, subscriptions),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

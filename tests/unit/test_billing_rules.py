@@ -140,7 +140,7 @@ def test_change_is_awaited_until_it_came_about_or_cannot(
 
 def test_preview_never_outlives_its_period() -> None:
     made = change(ChangeState.PREVIEWED)
-    assert made.valid_until == NOW + timedelta(minutes=30)
+    assert made.valid_until == NOW + timedelta(minutes=10)
 
 
 def charge(charge_id: str, **changed: object) -> Charge:

@@ -51,6 +51,18 @@ class InvalidName(Invalid):
     code = "invalid_name"
 
 
+class UnknownPageLanguage(Invalid):
+    """The pages do not speak this language."""
+
+    code = "unknown_page_language"
+
+
+class UnknownTimeZone(Invalid):
+    """There is no such time zone. Name one as the IANA does, such as Europe/Zurich."""
+
+    code = "unknown_time_zone"
+
+
 class WeakPassword(Invalid):
     """A password has 12 to 256 characters."""
 

@@ -92,6 +92,15 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Somebody who belongs to an account."""
+
+    user_id: AccountId
+    email: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionLimits:
     """How long a session lives untouched, and how long at most."""
 

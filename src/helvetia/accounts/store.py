@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 
 from helvetia.accounts.errors import AccountNotFound, EmailTaken
-from helvetia.accounts.model import Account, AccountKind, Membership, Role, User
+from helvetia.accounts.model import Account, AccountKind, Member, Membership, Role, User
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 
@@ -128,6 +128,28 @@ async def find_membership(tx: Transaction, account_id: AccountId, user_id: Accou
     )
     row = await cursor.fetchone()
     return None if row is None else Membership(account=_to_account(row[:4]), role=Role(row[4]))
+
+
+async def members_of(tx: Transaction, account_id: AccountId, limit: int) -> tuple[Member, ...]:
+    """Who belongs to an account and as what, by address."""
+    cursor = await tx.execute(
+        "SELECT u.account_id, u.email, m.role FROM memberships m JOIN users u ON u.account_id = m.user_id"
+        " JOIN accounts p ON p.account_id = m.user_id AND p.deleted_at IS NULL"
+        " WHERE m.account_id = %s ORDER BY lower(u.email) LIMIT %s",
+        (account_id, limit),
+    )
+    rows = await cursor.fetchall()
+    return tuple(Member(user_id=AccountId(row[0]), email=row[1], role=Role(row[2])) for row in rows)
+
+
+async def save_reader_settings(
+    tx: Transaction, user_id: AccountId, language: str | None, time_zone: str | None
+) -> bool:
+    """How the pages speak to a user; says whether there is such a user."""
+    cursor = await tx.execute(
+        "UPDATE users SET language = %s, time_zone = %s WHERE account_id = %s", (language, time_zone, user_id)
+    )
+    return cursor.rowcount == 1
 
 
 async def count_owners(tx: Transaction, account_id: AccountId) -> int:

@@ -114,6 +114,18 @@ class PreviewOutdated(Conflict):
     code = "preview_outdated"
 
 
+class PreviewNotFound(NotFound):
+    """There is no such preview in this account. Nothing was charged or changed."""
+
+    code = "preview_not_found"
+
+
+class CheckoutNotFound(NotFound):
+    """There is no such checkout in this account."""
+
+    code = "checkout_not_found"
+
+
 class PaymentInDoubt(Unavailable):
     """Stripe did not answer in time, so it is not known yet whether the card was charged. Send the same request again:
     nothing is charged twice.

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
 
 from helvetia.billing.errors import InvalidCursor, InvalidReport, UntrustedAddress
 from helvetia.kernel.identity import AccountId
@@ -55,6 +56,13 @@ def checked_address(url: str | None, config: BillingConfig) -> str:
     if url is None or not ((is_stripe and is_plain) or is_sandbox):
         raise UntrustedAddress
     return url
+
+
+def return_address(config: BillingConfig, organization_id: UUID | None, path: str, query: str = "") -> str:
+    """A page of ours, for the account it was left for."""
+    selected = "" if organization_id is None else f"organizationId={organization_id}"
+    whole = "&".join(part for part in (query, selected) if part)
+    return f"{config.public_base_url}{path}{'?' if whole else ''}{whole}"
 
 
 def _port_is_plain(parts: SplitResult) -> bool:

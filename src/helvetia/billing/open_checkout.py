@@ -8,7 +8,7 @@ no longer arrive, and finds the page it made. Nothing is charged before the cust
 from helvetia.audit import record
 from helvetia.billing.errors import AlreadySubscribed, CheckoutBusy, PlanNotSold
 from helvetia.billing.get_or_create_customer import get_or_create_customer, get_usable_customer
-from helvetia.billing.model import checked_address
+from helvetia.billing.model import checked_address, return_address
 from helvetia.billing.parts import BillingParts, nothing_charged, one_at_a_time
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
@@ -49,8 +49,13 @@ async def open_checkout(
                     customer_id=customer_id,
                     fixed_price_id=book.plans[plan].price_id,
                     metered_price_ids=[price.price_id for price in book.meters.values()],
-                    success_url=f"{parts.config.public_base_url}/billing?session_id={{CHECKOUT_SESSION_ID}}",
-                    cancel_url=f"{parts.config.public_base_url}/billing",
+                    success_url=return_address(
+                        parts.config,
+                        found.record.organization_id,
+                        "/billing/success",
+                        "session_id={CHECKOUT_SESSION_ID}",
+                    ),
+                    cancel_url=return_address(parts.config, found.record.organization_id, "/billing/cancel"),
                     collects_tax=parts.config.collects_tax,
                     idempotency_key=key,
                 )

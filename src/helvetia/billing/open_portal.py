@@ -10,7 +10,7 @@ from enum import StrEnum
 from helvetia.audit import record
 from helvetia.billing.errors import CancellationScheduled, DowngradeScheduled, NotSubscribed
 from helvetia.billing.get_or_create_customer import get_or_create_customer
-from helvetia.billing.model import checked_address
+from helvetia.billing.model import checked_address, return_address
 from helvetia.billing.parts import BillingParts, nothing_charged
 from helvetia.kernel.identity import AccountId
 from helvetia.stripe_gateway.actions import NewPortalSession, PortalFlow, StripeActions
@@ -28,16 +28,33 @@ class PortalPage(StrEnum):
     INVOICES = "invoices"
 
 
+class PortalReturn(StrEnum):
+    """The page of ours that the portal leads back to."""
+
+    OVERVIEW = "/billing"
+    PAYMENT_METHODS = "/billing/payment-methods"
+    SETTINGS = "/billing/settings"
+
+
 _FLOWS = {PortalPage.PAYMENT_METHOD: PortalFlow.PAYMENT_METHOD, PortalPage.CANCEL: PortalFlow.CANCEL}
 
 
-async def open_portal(parts: BillingParts, account_id: AccountId, page: PortalPage | None, *, actor: str) -> str:
+async def open_portal(
+    parts: BillingParts,
+    account_id: AccountId,
+    page: PortalPage | None,
+    *,
+    actor: str,
+    back_to: PortalReturn = PortalReturn.OVERVIEW,
+) -> str:
     """The address of a portal visit, checked.
 
     Raises:
         NotSubscribed, CancellationScheduled, DowngradeScheduled (cancel only), UntrustedAddress, NothingCharged
     """
-    return_url = f"{parts.config.public_base_url}/billing"
+    known = await parts.subscriptions.get_subscription(account_id)
+    return_url = return_address(parts.config, known.organization_id, back_to)
+    default_url = return_address(parts.config, None, PortalReturn.OVERVIEW)
     with nothing_charged(), within():
         subscription_id = await _cancellable(parts, account_id) if page is PortalPage.CANCEL else None
         session = await parts.gateway.create_portal_session(
@@ -45,7 +62,7 @@ async def open_portal(parts: BillingParts, account_id: AccountId, page: PortalPa
                 customer_id=await get_or_create_customer(
                     parts.database, parts.clock, parts.gateway, parts.config, account_id
                 ),
-                configuration_id=await ensure_portal_configuration(parts.gateway, return_url),
+                configuration_id=await ensure_portal_configuration(parts.gateway, default_url),
                 return_url=return_url,
                 flow=None if page is None else _FLOWS.get(page),
                 subscription_id=subscription_id,

@@ -23,7 +23,7 @@ from helvetia.billing.model import (
     check_reportable,
 )
 from helvetia.billing.open_checkout import open_checkout
-from helvetia.billing.open_portal import PortalPage, open_portal
+from helvetia.billing.open_portal import PortalPage, PortalReturn, open_portal
 from helvetia.billing.parts import BillingParts, nothing_charged
 from helvetia.billing.plan_change import store as plan_changes
 from helvetia.billing.plan_change.change_plan import change_plan
@@ -132,13 +132,20 @@ class BillingService:
         """
         return await open_checkout(self._parts, account_id, plan, actor=actor)
 
-    async def create_portal_session(self, account_id: AccountId, page: PortalPage | None = None, *, actor: str) -> str:
-        """The address of a visit to the portal.
+    async def create_portal_session(
+        self,
+        account_id: AccountId,
+        page: PortalPage | None = None,
+        *,
+        actor: str,
+        back_to: PortalReturn = PortalReturn.OVERVIEW,
+    ) -> str:
+        """The address of a visit to the portal, which leads back to that page of ours.
 
         Raises:
             NotSubscribed, CancellationScheduled, DowngradeScheduled, UntrustedAddress, NothingCharged
         """
-        return await open_portal(self._parts, account_id, page, actor=actor)
+        return await open_portal(self._parts, account_id, page, actor=actor, back_to=back_to)
 
     async def list_plans(self, account_id: AccountId) -> tuple[PlanOffer, ...]:
         """Every plan with its fee (Stripe's, where verified), its limits, and what of the account would not fit."""

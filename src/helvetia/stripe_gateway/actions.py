@@ -39,6 +39,7 @@ class CheckoutSession:
     url: str | None
     plan_hint: str | None
     subscription_id: str | None
+    customer_id: str | None = None
 
 
 class PortalFlow(StrEnum):
@@ -197,6 +198,10 @@ class StripeActions(StripeGateway, StripeUpcoming, Protocol):
 
     async def create_checkout_session(self, new: NewCheckout) -> CheckoutSession:
         """Raises StripeRefused, StripeObjectMissing."""
+        ...
+
+    async def retrieve_checkout_session(self, session_id: str) -> CheckoutSession:
+        """Raises StripeObjectMissing."""
         ...
 
     async def list_open_checkout_sessions(self, customer_id: str) -> Sequence[CheckoutSession]:

@@ -55,6 +55,10 @@ class StripeClientActions:
         )
         return from_stripe_checkout_session(await call(made))
 
+    async def retrieve_checkout_session(self, session_id: str) -> CheckoutSession:
+        refuse_transaction()
+        return from_stripe_checkout_session(await call(self._client.v1.checkout.sessions.retrieve_async(session_id)))
+
     async def list_open_checkout_sessions(self, customer_id: str) -> Sequence[CheckoutSession]:
         refuse_transaction()
         answer = await call(

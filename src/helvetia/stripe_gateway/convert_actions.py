@@ -27,6 +27,7 @@ def from_stripe_checkout_session(raw: Json) -> CheckoutSession:
         url=raw.get("url"),
         plan_hint=read_path(raw, "metadata", "plan"),
         subscription_id=read_id(raw.get("subscription")),
+        customer_id=read_id(raw.get("customer")),
     )
 
 

@@ -25,10 +25,15 @@ from helvetia.web.api.usage_controller import UsageController
 from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
+from helvetia.web.dashboard.checkout.controller import CheckoutPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
+from helvetia.web.dashboard.plan_change.controller import PlanChangePageController
+from helvetia.web.dashboard.plan_change.end_controller import PlanEndPageController
+from helvetia.web.dashboard.plans.controller import PlansPageController
+from helvetia.web.dashboard.plans.pricing_controller import PricingPageController
 from helvetia.web.dashboard.render import Renderer
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
@@ -60,6 +65,11 @@ class Controllers:
     admin_page: AdminPageController
     usage_page: UsagePageController
     suspension_page: SuspensionPageController
+    plans_page: PlansPageController
+    plan_change_page: PlanChangePageController
+    plan_end_page: PlanEndPageController
+    pricing_page: PricingPageController
+    checkout_page: CheckoutPageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -83,6 +93,11 @@ class Controllers:
             self.admin_page,
             self.usage_page,
             self.suspension_page,
+            self.plans_page,
+            self.plan_change_page,
+            self.plan_end_page,
+            self.pricing_page,
+            self.checkout_page,
         )
 
 
@@ -113,6 +128,11 @@ class WebProvider(Provider):
     usage_reader = provide(UsageReader)
     usage_page = provide(UsagePageController)
     suspension_page = provide(SuspensionPageController)
+    plans_page = provide(PlansPageController)
+    plan_change_page = provide(PlanChangePageController)
+    plan_end_page = provide(PlanEndPageController)
+    pricing_page = provide(PricingPageController)
+    checkout_page = provide(CheckoutPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

@@ -3,11 +3,13 @@
 from dishka import AnyOf, Provider, Scope, provide
 
 from helvetia.accounts.model import AccountHooks
+from helvetia.accounts.reader_settings_service import ReaderSettingsService
 from helvetia.accounts.service import AccountService
 from helvetia.audit.service import AuditService
 from helvetia.billing.model import BillingConfig, UnpaidDrafts
 from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
 from helvetia.billing.payments.service import PaymentService
+from helvetia.billing.plan_change.plan_facts_service import PlanFactsService
 from helvetia.billing.service import BillingService
 from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
@@ -60,6 +62,8 @@ class ServiceProvider(Provider):
     billing = provide(BillingService)
     payments = provide(PaymentService)
     invoice_facts = provide(InvoiceFactsService)
+    plan_facts = provide(PlanFactsService)
+    reader_settings = provide(ReaderSettingsService)
     admission = provide(PlanAdmission, provides=AnyOf[PlanAdmission, Admission])
     containers = provide(ContainerService)
     usage_tracking = provide(UsageTrackingService)

@@ -12,7 +12,7 @@ from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import BYTES_PER_GB
 
-PREVIEW_HOLDS_FOR = timedelta(minutes=30)
+PREVIEW_HOLDS_FOR = timedelta(minutes=10)
 # Stripe keeps idempotency keys for 24 h of real time; a little less.
 KEY_HOLDS_FOR = timedelta(hours=23)
 _ORDER = tuple(SubscriptionPlan)
@@ -117,6 +117,20 @@ class AccountUse:
     bandwidth_bytes: int
     storage_bytes: int
 
+    @classmethod
+    def nothing(cls) -> "AccountUse":
+        return cls(services=0, memory_mb=0, cpu_cores=Decimal(0), bandwidth_bytes=0, storage_bytes=0)
+
+    @property
+    def bandwidth_gb(self) -> Decimal:
+        """Cut to 6 places."""
+        return _gb(self.bandwidth_bytes)
+
+    @property
+    def storage_gb(self) -> Decimal:
+        """Cut to 6 places."""
+        return _gb(self.storage_bytes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misfit:
@@ -134,8 +148,8 @@ def misfits(use: AccountUse, limits: ResourceLimits) -> tuple[Misfit, ...]:
         ("services", limits.services_max, Decimal(use.services), "services"),
         ("memory", limits.memory_mb_max, Decimal(use.memory_mb), "MB"),
         ("cpu", limits.cpu_cores_max, use.cpu_cores, "cores"),
-        ("bandwidth", limits.bandwidth_gb_max, _gb(use.bandwidth_bytes), "GB"),
-        ("storage", limits.storage_gb_max, _gb(use.storage_bytes), "GB"),
+        ("bandwidth", limits.bandwidth_gb_max, use.bandwidth_gb, "GB"),
+        ("storage", limits.storage_gb_max, use.storage_gb, "GB"),
     )
     return tuple(
         Misfit(limit=name, allowed=Decimal(allowed), used=used, unit=unit)

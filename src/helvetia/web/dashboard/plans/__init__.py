@@ -1,0 +1,1 @@
+"""The plans side by side: for everybody with their prices, for an account with its own use beside each limit."""
