@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from helvetia.accounts.model import Account, Role, User
+from helvetia.accounts.reader_settings_service import ReaderSettingsService
 from helvetia.accounts.service import AccountService
 from helvetia.audit.service import AuditService
 from helvetia.billing.model import BillingConfig
@@ -66,11 +67,13 @@ from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
+from helvetia.web.dashboard.payment_methods.controller import PaymentMethodsPageController
 from helvetia.web.dashboard.plan_change.controller import PlanChangePageController
 from helvetia.web.dashboard.plan_change.end_controller import PlanEndPageController
 from helvetia.web.dashboard.plans.controller import PlansPageController
 from helvetia.web.dashboard.plans.pricing_controller import PricingPageController
 from helvetia.web.dashboard.render import Renderer
+from helvetia.web.dashboard.settings.controller import SettingsPageController
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
@@ -211,6 +214,8 @@ async def web_world(
         PlanEndPageController(pages, billing, plan_facts, subscriptions, costs),
         PricingPageController(renderer, plan_facts),
         CheckoutPageController(pages, plan_facts, subscriptions),
+        PaymentMethodsPageController(pages, payments, billing),
+        SettingsPageController(config, pages, accounts, ReaderSettingsService(database, clock), notifications),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

@@ -30,11 +30,13 @@ from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.dashboard.pay.controller import PayPageController
+from helvetia.web.dashboard.payment_methods.controller import PaymentMethodsPageController
 from helvetia.web.dashboard.plan_change.controller import PlanChangePageController
 from helvetia.web.dashboard.plan_change.end_controller import PlanEndPageController
 from helvetia.web.dashboard.plans.controller import PlansPageController
 from helvetia.web.dashboard.plans.pricing_controller import PricingPageController
 from helvetia.web.dashboard.render import Renderer
+from helvetia.web.dashboard.settings.controller import SettingsPageController
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
@@ -70,6 +72,8 @@ class Controllers:
     plan_end_page: PlanEndPageController
     pricing_page: PricingPageController
     checkout_page: CheckoutPageController
+    payment_methods_page: PaymentMethodsPageController
+    settings_page: SettingsPageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -98,6 +102,8 @@ class Controllers:
             self.plan_end_page,
             self.pricing_page,
             self.checkout_page,
+            self.payment_methods_page,
+            self.settings_page,
         )
 
 
@@ -133,6 +139,8 @@ class WebProvider(Provider):
     plan_end_page = provide(PlanEndPageController)
     pricing_page = provide(PricingPageController)
     checkout_page = provide(CheckoutPageController)
+    payment_methods_page = provide(PaymentMethodsPageController)
+    settings_page = provide(SettingsPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

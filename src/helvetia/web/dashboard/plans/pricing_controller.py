@@ -100,6 +100,16 @@ def unit_words(metric: UsageMetric, voice: Voice) -> str:
     }[metric]
 
 
+def _short_unit(metric: UsageMetric, voice: Voice) -> str:
+    """As it stands behind a quantity."""
+    return {
+        UsageMetric.COMPUTE_HOURS: "h",
+        UsageMetric.MEMORY_GB_HOURS: "GB-h",
+        UsageMetric.BANDWIDTH_GB: "GB",
+        UsageMetric.STORAGE_GB: voice.say("GB-months"),
+    }[metric]
+
+
 def _prices(voice: Voice) -> list[PriceRow]:
     counted = {
         UsageMetric.COMPUTE_HOURS: voice.say("from start to stop of every container, to the nanosecond"),
@@ -124,7 +134,7 @@ def _example(voice: Voice) -> tuple[list[ExampleRow], int]:
     rows = [
         ExampleRow(
             title=metric_title(line.metric, voice),
-            quantity=f"{voice.quantity(line.quantity)} {unit_words(line.metric, voice)}",
+            quantity=f"{voice.quantity(line.quantity)} {_short_unit(line.metric, voice)}",
             price=voice.unit_price(line.unit_price_minor, CURRENCY),
             cost=voice.money(line.amount_minor, CURRENCY),
         )
