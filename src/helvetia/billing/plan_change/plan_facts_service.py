@@ -5,11 +5,11 @@ from uuid import UUID
 
 from helvetia.billing.model import BillingConfig
 from helvetia.billing.parts import BillingParts, nothing_charged
+from helvetia.billing.payments.read_checkout import CheckoutOutcome, read_checkout
 from helvetia.billing.plan_change import store
 from helvetia.billing.plan_change.measure_use import measure_use
 from helvetia.billing.plan_change.model import AccountUse, PlanOffer, PlanPreview, offers
 from helvetia.billing.plan_change.show_change import show_change
-from helvetia.billing.read_checkout import CheckoutOutcome, read_checkout
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.database.job_queue import JobQueue

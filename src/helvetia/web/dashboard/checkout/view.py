@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from helvetia.billing.read_checkout import CheckoutOutcome, CheckoutState
+from helvetia.billing.payments.read_checkout import CheckoutOutcome, CheckoutState
 from helvetia.catalogue.plans import PLANS
 from helvetia.subscriptions.model import SubscriptionRecord
 from helvetia.web.dashboard.voice import Voice
