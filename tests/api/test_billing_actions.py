@@ -183,7 +183,9 @@ async def test_invoice_payments_and_methods_are_told(shop: Shop, sandbox_url: st
     await shop.subscribe()
     await shop.web.billing.mirror_invoices(shop.user.account_id)
     async with shop.client() as client:
-        invoice_id = (await client.get(f"{BILLING}/invoices")).json()["invoices"][0]["id"]
+        page = (await client.get(f"{BILLING}/invoices")).json()
+        assert page["asOf"] == "2026-03-10T10:17:23Z"
+        invoice_id = page["invoices"][0]["id"]
         invoice = (await client.get(f"{BILLING}/invoices/{invoice_id}")).json()
         assert (invoice["total"], [line["amount"] for line in invoice["lines"]]) == ("9.00", ["9.00"])
         pdf = await client.get(f"{BILLING}/invoices/{invoice_id}/pdf")

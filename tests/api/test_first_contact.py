@@ -36,7 +36,11 @@ async def test_new_user_has_used_nothing(world: WebWorld, clock: ManualClock) ->
 
 async def test_new_user_has_no_invoices(world: WebWorld) -> None:
     async with world.as_user(await world.user("ada")) as client:
-        assert (await client.get("/api/v1/billing/invoices")).json() == {"invoices": [], "nextCursor": None}
+        assert (await client.get("/api/v1/billing/invoices")).json() == {
+            "invoices": [],
+            "nextCursor": None,
+            "asOf": None,
+        }
 
 
 async def test_config_tells_the_publishable_key_and_the_currency(world: WebWorld) -> None:

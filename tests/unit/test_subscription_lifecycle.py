@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -113,6 +114,17 @@ def test_each_stripe_status_maps_to_one_of_four(word: str, expected: Subscriptio
     state = derive_state(FREE, [subscription(word)], INDEX, NOW)
     assert (state.status, state.plan, state.stripe_status) == (expected, SubscriptionPlan.PRO, word)
     assert state.plan_problem is None
+
+
+def test_documented_table_of_statuses_is_the_one_in_force() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "stripe-setup.md").read_text()
+    table = page.partition("| Stripe's status |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    told = {word.strip("` "): meaning for words, meaning, _ in rows for word in words.split(",")}
+    assert told == {
+        **{word: status.value for word, status in STATUS_TABLE.items()},
+        **dict.fromkeys(WITHOUT_SAY, "as before"),
+    }
 
 
 def test_every_status_of_stripe_is_in_the_table_once() -> None:

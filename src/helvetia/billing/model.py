@@ -123,10 +123,11 @@ class InvoiceFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoicePage:
-    """Newest first; `next_cursor` is None on the last page."""
+    """Newest first; `next_cursor` is None on the last page. `as_of`: every invoice that Stripe had then is here."""
 
     invoices: Sequence[InvoiceRecord]
     next_cursor: str | None
+    as_of: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

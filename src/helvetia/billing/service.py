@@ -235,11 +235,12 @@ class BillingService:
         after = None if cursor is None else PageCursor.from_wire(cursor)
         async with self._database.transaction() as tx:
             found = await store.invoices(tx, account_id, wanted, after=after, limit=size + 1)
+            as_of = await store.invoices_complete_at(tx, account_id)
         shown = found[:size]
         if len(found) <= size:
-            return InvoicePage(invoices=shown, next_cursor=None)
+            return InvoicePage(invoices=shown, next_cursor=None, as_of=as_of)
         last = PageCursor(happened_at=shown[-1].issued_at, thing_id=shown[-1].stripe_invoice_id)
-        return InvoicePage(invoices=shown, next_cursor=last.to_wire())
+        return InvoicePage(invoices=shown, next_cursor=last.to_wire(), as_of=as_of)
 
     async def get_invoice(
         self, account_id: AccountId, stripe_invoice_id: str

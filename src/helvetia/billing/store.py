@@ -176,3 +176,10 @@ async def mark_complete(tx: Transaction, account_id: AccountId, began_at: dateti
         "UPDATE subscriptions SET invoices_complete_at = greatest(invoices_complete_at, %s) WHERE account_id = %s",
         (began_at, account_id),
     )
+
+
+async def invoices_complete_at(tx: Transaction, account_id: AccountId) -> datetime | None:
+    """When the last complete read of the account's invoices began; None before the first, and for no customer."""
+    cursor = await tx.execute("SELECT invoices_complete_at FROM subscriptions WHERE account_id = %s", (account_id,))
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

@@ -15,7 +15,9 @@ from helvetia.billing.errors import (
     PaymentInDoubt,
 )
 from helvetia.billing.payments.model import in_plain_words
+from helvetia.costs.estimate.model import TaxBasis
 from helvetia.stripe_gateway.errors import CardDeclined
+from helvetia.web.api.schemas.estimate import TAX_NOTES
 from helvetia.web.examples.model import (
     INVOICE_ID,
     MOVING,
@@ -63,6 +65,8 @@ _ESTIMATE: JsonValue = {
     "stripeAsOf": "2026-03-15T10:17:00Z",
     "complete": True,
     "taxKnown": True,
+    "taxBasis": TaxBasis.RATES.value,
+    "taxNote": TAX_NOTES[TaxBasis.RATES],
     "currency": "usd",
     "lines": [
         {
@@ -209,7 +213,7 @@ EXAMPLES: Examples = {
     ("GET", "/api/v1/billing/usage"): Example(answer=_USAGE, problems=READING),
     ("GET", "/api/v1/billing/estimate"): Example(answer=_ESTIMATE, problems=READING),
     ("GET", "/api/v1/billing/invoices"): Example(
-        answer={"invoices": [_INVOICE], "nextCursor": "MjAyNi0wMy0xMFQxMDoxNzoyM1o"},
+        answer={"invoices": [_INVOICE], "nextCursor": "MjAyNi0wMy0xMFQxMDoxNzoyM1o", "asOf": NOW},
         problems=(*READING, NOT_FITTING_QUERY, InvalidCursor()),
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}"): Example(

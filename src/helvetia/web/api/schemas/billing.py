@@ -135,8 +135,11 @@ class InvoiceDetailAnswer(InvoiceAnswer):
 
 
 class InvoiceListAnswer(WireAnswer):
+    """Newest first. `asOf` is when Stripe was read: older while Stripe is away; null for no customer."""
+
     invoices: list[InvoiceAnswer]
     next_cursor: str | None
+    as_of: WireInstant | None
 
 
 class ConfigAnswer(WireAnswer):
@@ -190,7 +193,9 @@ def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
 
 def to_wire_invoices(page: InvoicePage) -> InvoiceListAnswer:
     return InvoiceListAnswer(
-        invoices=[_to_wire_invoice(invoice) for invoice in page.invoices], next_cursor=page.next_cursor
+        invoices=[_to_wire_invoice(invoice) for invoice in page.invoices],
+        next_cursor=page.next_cursor,
+        as_of=page.as_of,
     )
 
 
