@@ -17,12 +17,10 @@ def test_every_block_is_closed_and_rules_stand_at_most_within_one_condition() ->
 
 
 def test_only_conditions_hold_other_rules() -> None:
-    outer = ""
+    outer: list[str] = []
     for lead, sign in re.findall(r"([^{}]*)([{}])", SHEET):
-        if sign == "{" and outer:
-            assert outer.startswith("@"), f"{lead.strip()} stands inside {outer}"
-        outer = lead.strip() if sign == "{" and not outer else outer
-        if (sign == "}" and lead.strip() == "" and outer.startswith("@")) or (
-            sign == "}" and not outer.startswith("@")
-        ):
-            outer = ""
+        if sign == "}":
+            outer.pop()
+            continue
+        assert not outer or outer[-1].startswith("@"), f"{lead.strip()} stands inside {outer[-1]}"
+        outer.append(lead.strip())
