@@ -72,6 +72,12 @@ async def test_each_declared_problem_shows_a_document_of_that_status(world: WebW
                 assert json.loads(json.dumps(document)) == document
 
 
+async def test_stripes_door_is_described_by_its_signature_and_nothing_of_an_account(world: WebWorld) -> None:
+    operation = world.app.openapi()["paths"]["/api/v1/webhooks/stripe"]["post"]
+    assert [one["name"] for one in operation["parameters"]] == ["Stripe-Signature"]
+    assert operation["security"] == []
+
+
 async def test_file_and_leading_answers_are_described_as_what_they_are(world: WebWorld) -> None:
     paths = world.app.openapi()["paths"]
     export = paths["/api/v1/billing/usage/export"]["get"]["responses"]["200"]["content"]

@@ -46,6 +46,14 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "description": "The same request under the same key is done once and answered alike for 24 hours.",
 }
+_SIGNED_PATHS = "/api/v1/webhooks/"
+_SIGNATURE = {
+    "name": "Stripe-Signature",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "`t=<unix seconds>,v1=<hex>`: the body signed with a secret of the endpoint; at most 300 s old.",
+}
 _PROBLEM_ANSWER = {
     "description": "A problem",
     "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
@@ -73,11 +81,14 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
     schema["security"] = [{"apiToken": []}]
     for path, operations in schema.get("paths", {}).items():
         for method, operation in operations.items():
-            if method == "post":
-                operation.setdefault("parameters", []).append(_KEY)
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM_ANSWER
-            operation.setdefault("parameters", []).append(_ORGANIZATION)
+            parameters = operation.setdefault("parameters", [])
+            if path.startswith(_SIGNED_PATHS):
+                operation["security"] = []
+                parameters.append(_SIGNATURE)
+            else:
+                parameters += [_KEY, _ORGANIZATION] if method == "post" else [_ORGANIZATION]
             example = EXAMPLES.get((method.upper(), path))
             if example is not None:
                 _add_example(operation, example)
