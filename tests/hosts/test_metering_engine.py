@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,8 @@ COMPUTE, BANDWIDTH = UsageMetric.COMPUTE_HOURS, UsageMetric.BANDWIDTH_GB
 MB = 2**20
 IDLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 SEED = 5_2026
+PATIENCE_S = 300.0
+_Result = TypeVar("_Result")
 
 pytestmark = pytest.mark.docker
 
@@ -38,8 +41,8 @@ async def test_short_containers_are_all_found_and_their_time_is_the_engines_own(
 
     async def live(replica: int, length_s: float) -> None:
         async with limit:
-            record = await metered.run(f"sleep {length_s:.2f}", replica=replica)
-            await eventually(lambda: _has_ended(metered, record.container_id))
+            record = await _persist(lambda: metered.run(f"sleep {length_s:.2f}", replica=replica))
+            await eventually(lambda: _persist(lambda: _has_ended(metered, record.container_id)), within_s=PATIENCE_S)
 
     async def collect() -> None:
         while not stop.is_set():
@@ -55,13 +58,25 @@ async def test_short_containers_are_all_found_and_their_time_is_the_engines_own(
                 lives.create_task(live(replica, dice.uniform(0.2, 5) if trials.IS_FULL else dice.uniform(0.2, 1.5)))
         stop.set()
         await asyncio.gather(watching, collecting)
-    await metered.tick()
+    await _persist(metered.tick)
+    lived = [one for one in await metered.host.list_containers() if one.started_ns is not None]
     async with metered.database.transaction() as tx:
         found = await (await tx.execute("SELECT count(*) FROM container_runs WHERE finished_ns IS NOT NULL")).fetchone()
-    assert found == (count,)
+    assert found == (len(lived),)
+    assert len(lived) >= count  # one whose start the engine was slow to confirm was started again
     assert (await metered.totals())[COMPUTE] == await metered.truth_ns()
     await metered.check()
     trials.record("containers of 0.2 to 5 s, 20 at a time: found, time equal to the engine's", count=count, seed=SEED)
+
+
+async def _persist(call: Callable[[], Awaitable[_Result]]) -> _Result:
+    """The call's answer; an engine that is too busy to answer in time is asked again."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                return await call()
+            except HostUnavailable:
+                await asyncio.sleep(0.5)
 
 
 async def _has_ended(metered: MeteredEngine, container_id: str) -> bool:

@@ -136,12 +136,15 @@ async def test_a_long_look_is_told_in_parts_and_its_last_says_what_there_is(
     assert len(parts[1].listed or ()) == 3
 
 
-async def test_every_batch_tells_both_clocks_of_its_node(node: Node) -> None:
+async def test_looks_tell_both_clocks_of_their_node_now_and_then(node: Node) -> None:
     node.host.add(1)
     (batch,) = await node.sample()
     assert batch.clocks is not None
     assert batch.clocks.wall_ns == batch.looked_ns
     assert from_wire_batch(to_wire_batch(batch)).clocks == batch.clocks
+    assert [one.clocks for one in await node.looker.sample()] == [None]  # at the same instant
+    (later,) = await node.sample()
+    assert later.clocks is not None
 
 
 @pytest.mark.parametrize(

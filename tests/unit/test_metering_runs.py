@@ -78,6 +78,17 @@ def test_a_finish_told_by_a_clock_that_was_ahead_is_no_later_than_the_look_that_
     assert run.merge(look(container(hour, 9 * hour), 10 * hour)) == run
 
 
+def test_a_finish_during_a_long_look_is_the_engines_own() -> None:
+    """A busy engine takes longer to tell of many containers than any clock is off: seen at a load of 28."""
+    finished_ns = 29 * NS_PER_S
+    run = sight(container(NS_PER_S, finished_ns), OWNER, "n", 10 * NS_PER_S, told_ns=30 * NS_PER_S)
+    assert run is not None
+    assert run.finished_ns == finished_ns
+    late = sight(container(NS_PER_S, 90 * NS_PER_S), OWNER, "n", 10 * NS_PER_S, told_ns=30 * NS_PER_S)
+    assert late is not None
+    assert late.finished_ns == 35 * NS_PER_S
+
+
 def test_a_stopped_container_without_a_finish_has_only_shown_that_it_started() -> None:
     record = replace(container(100), state=ContainerState.EXITED)
     assert look(record, 900).seen_ns == 100

@@ -42,7 +42,7 @@ class _Fold:
 
     def add(self, batch: dict[str, Any]) -> None:
         for item in batch["items"]:
-            self._add_item(item["record"], item["counters"], batch["looked_ns"])
+            self._add_item(item["record"], item["counters"], batch["looked_ns"], batch.get("told_ns", 0))
         if batch.get("clocks") is not None and batch["clocks"] not in self.clocks[-1:]:
             self.clocks.append(batch["clocks"])
         if batch["listed"] is not None and self.listed is None:
@@ -50,10 +50,10 @@ class _Fold:
         if batch["listed"] is not None:
             self.there = frozenset(batch["listed"])
 
-    def _add_item(self, record: dict[str, Any], counters: dict[str, Any] | None, looked_ns: int) -> None:
+    def _add_item(self, record: dict[str, Any], counters: dict[str, Any] | None, looked_ns: int, told_ns: int) -> None:
         seen = self.latest.get(record["container_id"])
         if seen is None or seen["record"] != record:
-            seen = {"record": record, "looked_ns": looked_ns, "readings": []}
+            seen = {"record": record, "looked_ns": looked_ns, "told_ns": told_ns, "readings": []}
             self.latest[record["container_id"]] = seen
             self.sightings.append(seen)
         elif record["state"] in _GOES_ON:

@@ -13,8 +13,8 @@ import structlog
 
 from helvetia.containers.errors import HostUnavailable
 from helvetia.containers.model import ContainerCounters, ContainerHost, ContainerRecord
-from helvetia.kernel.clock import Clock
-from helvetia.kernel.clock_steps import ClockReading
+from helvetia.kernel.clock import Clock, to_ns
+from helvetia.kernel.clock_steps import ClockReading, ClockWatch
 from helvetia.kernel.identity import new_id
 from helvetia.metering.lifecycle.ask_little import LiveMemory, running
 from helvetia.metering.nodes.model import HELD_CHARS_MAX, HELD_MAX, ITEMS_MAX, NodeBatch, NodeItem
@@ -35,6 +35,7 @@ class Looker:
         self._interval_ms = round(interval_s * 1_000)
         self._host_timeout_s = host_timeout_s
         self._live = LiveMemory(host, reader)
+        self._clocks = ClockWatch()
 
     async def sample(self) -> Sequence[NodeBatch]:
         """The counters of all that runs; where no reader can tell that a run goes on, that takes a sweep."""
@@ -108,11 +109,15 @@ class Looker:
     def _batch(
         self, items: Sequence[NodeItem], looked: ClockReading, *, held: Sequence[str] | None = None
     ) -> NodeBatch:
+        clocks = looked if self._clocks.must_keep(looked) else None
+        if clocks is not None:
+            self._clocks.note_kept(clocks)
         return NodeBatch(
             batch_id=new_id(),
             looked_ns=looked.wall_ns,
             interval_ms=self._interval_ms,
             items=items,
             held=held,
-            clocks=looked,
+            clocks=clocks,
+            told_ns=to_ns(self._clock.wall()),
         )

@@ -12,6 +12,9 @@ from helvetia.kernel.quantity import NS_PER_S
 STEP_MIN_NS = 5 * NS_PER_S
 """Clocks that part by less than this between two readings have not stepped."""
 
+KEPT_EVERY_NS = 10 * NS_PER_S
+"""So often both clocks are written down for whoever looks next; a step is written down at the look that shows it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockReading:
@@ -40,6 +43,25 @@ class ClockReading:
             return 0
         step_ns = (self.wall_ns - former.wall_ns) - (self.monotonic_ns - former.monotonic_ns)
         return step_ns if abs(step_ns) > STEP_MIN_NS else 0
+
+
+class ClockWatch:
+    """Which of many readings of one process are to be kept: the first, those that show a step, and one now and then."""
+
+    def __init__(self) -> None:
+        self._kept: ClockReading | None = None
+        self._last: ClockReading | None = None
+
+    def must_keep(self, reading: ClockReading) -> bool:
+        """Whether this one is to be written down; `note_kept` says that it was, and until then the next must be too."""
+        last, self._last = self._last, reading
+        if last is not None and reading.step_since(last):
+            self._kept = None
+        return self._kept is None or reading.monotonic_ns - self._kept.monotonic_ns >= KEPT_EVERY_NS
+
+    def note_kept(self, reading: ClockReading) -> None:
+        """It is safe now."""
+        self._kept = reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

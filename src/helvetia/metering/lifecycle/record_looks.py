@@ -40,9 +40,15 @@ class LookRecorder:
         counters: Sequence[ContainerCounters],
         looked_ns: int,
         gone: Sequence[str] = (),
+        *,
+        told_ns: int,
     ) -> None:
-        """Runs, finishes and readings of one look; a run of a container that is `gone` ends when it was last seen."""
-        await self.record_sightings(node, _sightings(records, counters, looked_ns), gone, gone_ns=looked_ns)
+        """Runs, finishes and readings of one look; a run of a container that is `gone` ends when it was last seen.
+
+        The look began at `looked_ns`, and the engine had told all of it at `told_ns`.
+        """
+        sightings = _sightings(records, counters, looked_ns, told_ns)
+        await self.record_sightings(node, sightings, gone, gone_ns=looked_ns)
 
     async def record_sightings(
         self, node: str, sightings: Sequence[Sighting], gone: Collection[str], *, gone_ns: int
@@ -181,14 +187,15 @@ class LookRecorder:
 
 
 def _sightings(
-    records: Sequence[ContainerRecord], counters: Iterable[ContainerCounters], looked_ns: int
+    records: Sequence[ContainerRecord], counters: Iterable[ContainerCounters], looked_ns: int, told_ns: int
 ) -> list[Sighting]:
     """A look; counters of a container that it does not tell of are dropped."""
     read = defaultdict[str, list[ContainerCounters]](list)
     for one in counters:
         read[one.container_id].append(one)
     return [
-        Sighting(record=record, looked_ns=looked_ns, readings=read.pop(record.container_id, ())) for record in records
+        Sighting(record=one, looked_ns=looked_ns, told_ns=told_ns, readings=read.pop(one.container_id, ()))
+        for one in records
     ]
 
 

@@ -9,18 +9,14 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from helvetia.containers.errors import HostUnavailable
-from helvetia.containers.model import ContainerHost, ContainerRecord
+from helvetia.containers.model import ContainerCounters, ContainerHost, ContainerRecord
 from helvetia.database.pool import Database, assert_no_transaction
 from helvetia.kernel.clock import Clock, to_ns
-from helvetia.kernel.clock_steps import ClockReading
-from helvetia.kernel.quantity import NS_PER_S
+from helvetia.kernel.clock_steps import ClockReading, ClockWatch
 from helvetia.metering.lifecycle.ask_little import LiveMemory, running
 from helvetia.metering.lifecycle.record_looks import LookRecorder
 from helvetia.metering.model import MeteringConfig
 from helvetia.metering.readers.model import CounterReader
-
-CLOCKS_KEPT_EVERY_NS = 10 * NS_PER_S
-"""So often both clocks are written down for whoever looks next; a step is written down at the look that shows it."""
 
 
 class RunRecorder:
@@ -33,8 +29,7 @@ class RunRecorder:
         self._host = host
         self._reader = reader
         self._config = config
-        self._last_look: ClockReading | None = None
-        self._kept: ClockReading | None = None
+        self._clocks = ClockWatch()
         self._live = LiveMemory(host, reader)
         self._looks = LookRecorder(database, clock, interval_ms=config.sample_interval_ms)
 
@@ -50,7 +45,7 @@ class RunRecorder:
         async with self._host_in_time():
             going_on = await self._live.look()
         if going_on.records:
-            await self._looks.record(self._host.node, going_on.records, going_on.counters, looked_ns)
+            await self._record(going_on.records, going_on.counters, looked_ns)
         return len(going_on.counters) + await self._sample_changed(going_on.changed, since_ns=looked_ns)
 
     async def _sample_all(self) -> int:
@@ -58,7 +53,7 @@ class RunRecorder:
         async with self._host_in_time():
             records = await self._host.list_containers()
             counters = await self._reader.read(running(records))
-        await self._looks.record(self._host.node, records, counters, looked_ns)
+        await self._record(records, counters, looked_ns)
         return len(counters)
 
     async def _sample_changed(self, container_ids: Collection[str], *, since_ns: int) -> int:
@@ -69,7 +64,7 @@ class RunRecorder:
         async with self._host_in_time(since_ns):
             records, counters = await self._live.ask(container_ids)
         if records:
-            await self._looks.record(self._host.node, records, counters, looked_ns)
+            await self._record(records, counters, looked_ns)
         self._live.remember(records, asked=container_ids)
         return len(counters)
 
@@ -80,7 +75,7 @@ class RunRecorder:
             record = await self._host.inspect(container_id)
             counters = await self._reader.read(running([record])) if record is not None else ()
         if record is not None:
-            await self._looks.record(self._host.node, [record], counters, looked_ns)
+            await self._record([record], counters, looked_ns)
             self._live.remember([record])
         return record
 
@@ -99,7 +94,7 @@ class RunRecorder:
                 gone.append(container_id)
             else:
                 records.append(record)
-        await self._looks.record(self._host.node, records, (), looked_ns, gone)
+        await self._record(records, (), looked_ns, gone)
         self._live.replace(records)
         return records
 
@@ -110,21 +105,27 @@ class RunRecorder:
             sizes = await self._host.read_storage()
         return await self._looks.record_sizes(self._host.node, sizes, looked_ns)
 
+    async def _record(
+        self,
+        records: Sequence[ContainerRecord],
+        counters: Sequence[ContainerCounters],
+        looked_ns: int,
+        gone: Sequence[str] = (),
+    ) -> None:
+        """What the engine has told by now of a look that began at `looked_ns`."""
+        told_ns = to_ns(self._clock.now())
+        await self._looks.record(self._host.node, records, counters, looked_ns, gone, told_ns=told_ns)
+
     async def _look_ns(self) -> int:
         """The instant of a look. A clock that jumped since the last one is written down before anything is seen.
 
         At the first look that is the last one of whichever process looked before.
         """
         assert_no_transaction()
-        reading, looked_ns, kept = ClockReading.of(self._clock), to_ns(self._clock.now()), self._kept
-        if (
-            kept is None
-            or reading.step_since(self._last_look or kept)
-            or reading.monotonic_ns - kept.monotonic_ns >= CLOCKS_KEPT_EVERY_NS
-        ):
+        reading, looked_ns = ClockReading.of(self._clock), to_ns(self._clock.now())
+        if self._clocks.must_keep(reading):
             await self._looks.record_clocks(self._host.node, reading, looked_ns)
-            self._kept = reading
-        self._last_look = reading
+            self._clocks.note_kept(reading)
         return looked_ns
 
     @asynccontextmanager

@@ -12,15 +12,20 @@ from helvetia.kernel.quantity import NS_PER_S
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
 
 CLOCKS_APART_NS = 5 * NS_PER_S
-"""So far may the engine's clock be ahead of the look that saw the finish."""
+"""So far may the engine's clock be ahead of the instant at which it had told of the finish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A container as a look showed it, or as several did that showed the same: the last of them, and all readings."""
+    """A container as a look showed it, or as several did that showed the same: the last of them, and all readings.
+
+    A look begins at `looked_ns`, and a busy engine has told all of it at `told_ns`: what was seen running surely ran at
+    the first, what was seen ended had ended by the second (not told: by the first).
+    """
 
     record: ContainerRecord
     looked_ns: int
+    told_ns: int = 0
     readings: Sequence[ContainerCounters] = ()
 
 
@@ -33,15 +38,17 @@ class Trace:
     findings: Sequence[Finding]
 
 
-def sight(record: ContainerRecord, owner: AccountId, node: str, looked_ns: int, read_ns: int = 0) -> Run | None:
+def sight(
+    record: ContainerRecord, owner: AccountId, node: str, looked_ns: int, read_ns: int = 0, *, told_ns: int = 0
+) -> Run | None:
     """What a look says of the container's present run, last read at `read_ns`; None when it never started."""
     if record.started_ns is None or record.incarnation is None:
         return None
     is_over = record.state not in {ContainerState.RUNNING, ContainerState.PAUSED}
     finished_ns = None
     if is_over and record.finished_ns is not None:
-        # An engine whose clock was ahead tells a finish to come: it was over when we looked, at the latest.
-        finished_ns = max(record.started_ns, min(record.finished_ns, looked_ns + CLOCKS_APART_NS))
+        # An engine whose clock was ahead tells a finish to come: it was over when we were told, at the latest.
+        finished_ns = max(record.started_ns, min(record.finished_ns, max(looked_ns, told_ns) + CLOCKS_APART_NS))
     # An engine that says "stopped" but not when has only shown that it started.
     seen_ns = record.started_ns if is_over else max(record.started_ns, looked_ns, read_ns)
     return Run(
@@ -78,7 +85,8 @@ def trace_runs(
         if owner is None:
             findings.append(_leak(record, looked_ns))
             continue
-        run = sight(record, owner, node, looked_ns, max((one.sampled_ns for one in seen.readings), default=0))
+        read_ns = max((one.sampled_ns for one in seen.readings), default=0)
+        run = sight(record, owner, node, looked_ns, read_ns, told_ns=seen.told_ns)
         if run is None:
             continue
         former = runs.get(run.incarnation)

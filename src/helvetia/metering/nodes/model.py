@@ -61,7 +61,8 @@ class NodeBatch:
     """A part of one look at a node. `listed`: in the last part of a sweep, all containers that the engine knows.
 
     `held`: in the last part of a look at all sizes, every layer and volume that is there, told of or not.
-    `clocks`: both clocks of the node at the look; a step shows between two looks, however late they are told.
+    `told_ns`: when the engine had told all of the look. `clocks`: both clocks of the node at the look, now and then; a
+    step shows between two of them, however late they are told.
     """
 
     batch_id: UUID
@@ -71,6 +72,7 @@ class NodeBatch:
     listed: Sequence[str] | None = None
     held: Sequence[str] | None = None
     clocks: ClockReading | None = None
+    told_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class NodeSighting:
 
     record: ContainerRecord
     looked_ns: int
+    told_ns: int = 0
     columns: Sequence[Sequence[int | None]] = ()
 
 
@@ -197,7 +200,8 @@ def believed(
         reasons = [_refused_counters(one, seen.record, now_ns) for one in readings]
         readings = [one for one, refused in zip(readings, reasons, strict=True) if refused is None]
         refusals = [Refused(sighting=place, reading=number, reason=one) for number, one in enumerate(reasons) if one]
-    return Sighting(record=seen.record, looked_ns=min(seen.looked_ns, now_ns), readings=readings), refusals
+    looked_ns, told_ns = min(seen.looked_ns, now_ns), min(seen.told_ns, now_ns)
+    return Sighting(record=seen.record, looked_ns=looked_ns, told_ns=told_ns, readings=readings), refusals
 
 
 def _rows(seen: NodeSighting) -> list[ContainerCounters]:

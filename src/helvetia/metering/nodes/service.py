@@ -102,7 +102,8 @@ class NodeService:
         if batch.listed is not None:
             gone = sorted(await looks.unfinished(node.node, looked_ns) - set(batch.listed))
         if records or gone:
-            await looks.record(node.node, records, counters, looked_ns, gone)
+            told_ns = min(batch.told_ns, now_ns)
+            await looks.record(node.node, records, counters, looked_ns, gone, told_ns=told_ns)
         if sizes or batch.held is not None:
             await looks.record_sizes(
                 node.node, sizes, looked_ns, is_whole=batch.held is not None, held=batch.held or ()

@@ -30,6 +30,7 @@ class _Envelope(BaseModel):
     listed: list[str] | None = Field(default=None, max_length=LISTED_MAX)
     held: list[str] | None = Field(default=None, max_length=HELD_MAX)
     clocks: Any = None
+    told_ns: int = Field(default=0, ge=0, le=INT64_MAX)
     ends_sizes: bool = Field(default=False, description="Of agents that do not tell `held`: it ends nothing.")
 
 
@@ -51,6 +52,7 @@ def from_wire_batch(body: bytes) -> NodeBatch:
         listed=envelope.listed,
         held=None if envelope.held is None else [name for name in envelope.held if is_name(name)],
         clocks=read_clocks(envelope.clocks),
+        told_ns=envelope.told_ns,
     )
 
 

@@ -43,6 +43,7 @@ class _Seen(BaseModel):
 
     record: ContainerRecord
     looked_ns: int = Field(ge=0, le=INT64_MAX)
+    told_ns: int = Field(default=0, ge=0, le=INT64_MAX)
     readings: tuple[()] | tuple[list[_Int64], _Column, _Column, _Column, _Column, _Column, _Column] = ()
 
 
@@ -100,7 +101,7 @@ def _sighting(value: object) -> NodeSighting | None:
     is_square = len({len(column) for column in seen.readings}) <= 1
     if not is_square or not fits(NodeItem(record=seen.record)):
         return None
-    return NodeSighting(record=seen.record, looked_ns=seen.looked_ns, columns=seen.readings)
+    return NodeSighting(record=seen.record, looked_ns=seen.looked_ns, told_ns=seen.told_ns, columns=seen.readings)
 
 
 def to_wire_post_answer(answer: PostAnswer) -> bytes:
