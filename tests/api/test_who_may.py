@@ -77,6 +77,11 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/billing/suspension", READ_BILLING, None, 200),
     ("POST", "/billing/suspension/order", RUN_SERVICES, None, 303),
     ("POST", "/billing/suspension/free", MOVE_MONEY, None, 303),
+    ("GET", f"/billing/usage/services/{MISSING}", READ_BILLING, None, 404),
+    ("GET", "/billing/usage/why", READ_BILLING, None, 200),
+    ("GET", f"/billing/usage/pieces/{MISSING}", READ_BILLING, None, 404),
+    ("GET", "/billing/history", READ_BILLING, None, 200),
+    ("GET", f"/billing/usage/live?service={MISSING}", READ_BILLING, None, 200),
     ("GET", "/api/v1/services", READ_SERVICES, None, 200),
     ("GET", ONE, READ_SERVICES, None, 404),
     ("POST", "/api/v1/services", RUN_SERVICES, SERVICE, 202),
@@ -145,6 +150,7 @@ def _generic(path: str) -> str:
     path = path.partition("?")[0].replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
     path = path.replace(f"plans/change/{MISSING}", "plans/change/{change_id}")
     path = path.replace(f"usage/explain/{MISSING}", "usage/explain/{record_id}")
+    path = path.replace(f"usage/pieces/{MISSING}", "usage/pieces/{record_id}")
     path = path.replace(f"usage/services/{MISSING}", "usage/services/{service_id}")
     return path.replace(ONE, "/api/v1/services/{service_id}").replace(MISSING, "{token_id}")
 

@@ -63,6 +63,7 @@ from helvetia.web.app import create_app
 from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.checkout.controller import CheckoutPageController
+from helvetia.web.dashboard.history.controller import HistoryPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
@@ -77,7 +78,10 @@ from helvetia.web.dashboard.settings.controller import SettingsPageController
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
+from helvetia.web.dashboard.usage.feed import UsageFeed
+from helvetia.web.dashboard.usage.live_controller import UsageLiveController
 from helvetia.web.dashboard.usage.read_facts import UsageReader
+from helvetia.web.dashboard.usage.service_controller import ServiceUsagePageController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 from helvetia.webhooks.model import WebhookConfig
@@ -102,6 +106,7 @@ class WebWorld:
     payments: PaymentService
     subscriptions: SubscriptionService
     prices: PriceBookHolder
+    feed: UsageFeed
     tokens: dict[AccountId, str] = field(default_factory=dict)
 
     def client(self, token: str | None = None, *, peer: str = "203.0.113.7", **headers: str) -> httpx2.AsyncClient:
@@ -173,7 +178,7 @@ async def web_world(
     pages = Pages(renderer, accounts, enforcement)
     readiness = Readiness(checks={"database": accounts.check_database})
     history, forecasts = UsageHistoryService(database, clock, prices), ForecastService(database, clock, prices)
-    usage_reader = UsageReader(subscriptions, history)
+    usage_reader, feed = UsageReader(subscriptions, history), UsageFeed(history)
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts, closing),
@@ -216,6 +221,9 @@ async def web_world(
         CheckoutPageController(pages, plan_facts, subscriptions),
         PaymentMethodsPageController(pages, payments, billing),
         SettingsPageController(config, pages, accounts, ReaderSettingsService(database, clock), notifications),
+        UsageLiveController(clock, pages, usage_reader, feed),
+        ServiceUsagePageController(pages, usage_reader, history),
+        HistoryPageController(pages, usage_reader, forecasts),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)
@@ -229,5 +237,6 @@ async def web_world(
         payments=payments,
         subscriptions=subscriptions,
         prices=prices,
+        feed=feed,
     )
     await gateway.close()

@@ -181,8 +181,8 @@ class AccountService:
         self._attempts.forgive(email=email, address=address)
         return await self._open_session(user)
 
-    async def authenticate_session(self, secret: str) -> User:
-        """Who is signed in with this session.
+    async def authenticate_session(self, secret: str, *, is_use: bool = True) -> User:
+        """Who is signed in with this session; without `is_use` the look does not keep it alive.
 
         Raises:
             SessionEnded: signed out, idle too long, too old, or never ours.
@@ -192,7 +192,7 @@ class AccountService:
             session = await credential_store.find_session(tx, session_hash)
             if session is None or session.has_ended(wall, self._limits):
                 raise SessionEnded
-            if wall - session.last_seen_at >= _TOUCH_EVERY:
+            if is_use and wall - session.last_seen_at >= _TOUCH_EVERY:
                 await credential_store.touch_session(tx, session_hash, wall)
         return session.user
 

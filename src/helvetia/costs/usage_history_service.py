@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
 from uuid import UUID
 
 from helvetia.catalogue.prices import CURRENCY
@@ -33,6 +34,7 @@ from helvetia.rating.rate_usage import rate_usage
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 
 RUNS_SHOWN_MAX = 200
+MARKED = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,20 @@ class UsageHistoryService:
         """How fresh and complete the range is, with its gaps, and its base units of every metric."""
         async with self._database.transaction() as tx:
             return await store_usage.totals(tx, account_id, wanted.period, wanted.service_id)
+
+    async def mark(self, account_id: AccountId) -> str:
+        """A word that changes whenever a reading of the account was taken in: what waits for news compares it."""
+        since = self._clock.now().astimezone(UTC).date() - MARKED
+        async with self._database.transaction() as tx:
+            return await store.usage_mark(tx, account_id, since)
+
+    async def runs(self, account_id: AccountId, wanted: UsageFilter) -> Sequence[ServiceRun]:
+        """The starts of `wanted.service_id` that lived in the range, the newest first, at most RUNS_SHOWN_MAX."""
+        service_id = wanted.service_id
+        if service_id is None:
+            raise MeteredServiceNotFound
+        async with self._database.transaction() as tx:
+            return await store.runs(tx, account_id, service_id, wanted.period, limit=RUNS_SHOWN_MAX)
 
     async def names(self, account_id: AccountId) -> Mapping[ServiceId, str]:
         """The names of the account's services, deleted ones too."""

@@ -26,6 +26,7 @@ from helvetia.web.app import Controller, create_app
 from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.checkout.controller import CheckoutPageController
+from helvetia.web.dashboard.history.controller import HistoryPageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
@@ -40,7 +41,10 @@ from helvetia.web.dashboard.settings.controller import SettingsPageController
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
+from helvetia.web.dashboard.usage.feed import UsageFeed
+from helvetia.web.dashboard.usage.live_controller import UsageLiveController
 from helvetia.web.dashboard.usage.read_facts import UsageReader
+from helvetia.web.dashboard.usage.service_controller import ServiceUsagePageController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 
@@ -74,6 +78,9 @@ class Controllers:
     checkout_page: CheckoutPageController
     payment_methods_page: PaymentMethodsPageController
     settings_page: SettingsPageController
+    usage_live: UsageLiveController
+    service_usage_page: ServiceUsagePageController
+    history_page: HistoryPageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -104,6 +111,9 @@ class Controllers:
             self.checkout_page,
             self.payment_methods_page,
             self.settings_page,
+            self.usage_live,
+            self.service_usage_page,
+            self.history_page,
         )
 
 
@@ -141,6 +151,10 @@ class WebProvider(Provider):
     checkout_page = provide(CheckoutPageController)
     payment_methods_page = provide(PaymentMethodsPageController)
     settings_page = provide(SettingsPageController)
+    usage_feed = provide(UsageFeed)
+    usage_live = provide(UsageLiveController)
+    service_usage_page = provide(ServiceUsagePageController)
+    history_page = provide(HistoryPageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

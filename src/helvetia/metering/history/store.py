@@ -5,7 +5,7 @@ another zone are made alike; its days of records alone, by the start of each pie
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -105,6 +105,13 @@ WHERE account_id = %(account_id)s AND service_id = %(service_id)s
 ORDER BY started_ns DESC, incarnation LIMIT %(limit)s
 """
 
+# Changes whenever a reading was taken in: how far everything was looked at, and what the last days hold.
+_MARK = """
+SELECT least((SELECT min(seen_ns) FROM container_runs WHERE account_id = %(account_id)s AND closed_at IS NULL),
+             (SELECT min(seen_ns) FROM storage_holders WHERE account_id = %(account_id)s AND closed_at IS NULL)),
+    (SELECT sum(quantity) FROM usage_days WHERE account_id = %(account_id)s AND day >= %(since)s)
+"""
+
 _RUN_READINGS = """
 SELECT sampled_ns, memory_bytes, transmitted_bytes, external_bytes, NULL::bigint AS size_bytes
 FROM container_readings
@@ -189,6 +196,13 @@ def _to_block(
         service_ids=tuple(ids[text] for text in services),
         quantities=tuple(map(int, quantities)),
     )
+
+
+async def usage_mark(tx: Transaction, account_id: AccountId, since: date) -> str:
+    """A word that changes whenever the account's usage does; of what is older than `since` only by what lives."""
+    cursor = await tx.execute(_MARK, {"account_id": account_id, "since": since})
+    seen_ns, quantity = await cursor.fetchone() or (None, None)
+    return f"{seen_ns or 0}-{quantity or 0}"
 
 
 async def pieces(

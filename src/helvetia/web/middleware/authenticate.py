@@ -56,15 +56,18 @@ class Authenticator:
         self._accounts = accounts
         self._config = config
 
-    async def find_caller(self, request: Request) -> Caller:
-        """Raises NotSignedIn, CrossSiteRequest, FormExpired, AccountNotFound."""
-        user, session_secret = await self._find_user(request)
+    async def find_caller(self, request: Request, *, is_use: bool = True) -> Caller:
+        """`is_use` False: a page that is only left open, which keeps no session alive.
+
+        Raises NotSignedIn, CrossSiteRequest, FormExpired, AccountNotFound.
+        """
+        user, session_secret = await self._find_user(request, is_use=is_use)
         request.state.user = user  # an error page speaks the reader's language, too
         account_id = _selected_account(request) or user.account_id
         membership = await self._accounts.membership(account_id, user.account_id)
         return Caller(user=user, membership=membership, session_secret=session_secret)
 
-    async def _find_user(self, request: Request) -> tuple[User, str | None]:
+    async def _find_user(self, request: Request, *, is_use: bool) -> tuple[User, str | None]:
         authorization = request.headers.get("authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
@@ -74,7 +77,7 @@ class Authenticator:
         secret = request.cookies.get(self._config.session_cookie)
         if not secret:
             raise NotSignedIn
-        user = await self._accounts.authenticate_session(secret)
+        user = await self._accounts.authenticate_session(secret, is_use=is_use)
         if request.method not in SAFE_METHODS:
             await check_csrf(request, self._config, secret)
         return user, secret

@@ -88,7 +88,7 @@ def rising_chart(facts: UsageFacts, found: Sequence[Bucket]) -> RisingLine | Non
         starts_at=facts.period.starts_at,
         ends_at=facts.period.ends_at,
         ticks=ticks,
-        days=_axis_days(facts, found),
+        days=axis_days(facts, found),
         unit=unit,
         limit=limit,
         limit_word="" if limit is None else voice.say("limit {limit} GB", limit=voice.plain(limit)),
@@ -177,7 +177,8 @@ def _until(at: datetime, utc: Voice) -> str:
     return f"{utc.shortest_day(at)} {at.astimezone(utc.zone):%H:%M}"
 
 
-def _axis_days(facts: UsageFacts, found: Sequence[Bucket]) -> list[tuple[datetime, str]]:
+def axis_days(facts: UsageFacts, found: Sequence[Bucket]) -> list[tuple[datetime, str]]:
+    """A few buckets with their words, for marks along the axis."""
     every = max(1, -(-len(found) // _LABELS_MAX))
     return [(bucket.starts_at, bucket_words(bucket, facts)) for bucket in found[::every]]
 

@@ -64,6 +64,7 @@ class UsageFacts:
     names: Mapping[ServiceId, str]
     limits: ResourceLimits
     voice: Voice
+    mark: str = ""
 
     @property
     def grain(self) -> Grain:

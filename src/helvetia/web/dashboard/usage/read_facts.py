@@ -30,6 +30,7 @@ class UsageReader:
         return await self.read_query(account_id, read_query(told, voice.now), voice)
 
     async def read_query(self, account_id: AccountId, query: UsageQuery, voice: Voice) -> UsageFacts:
+        mark = await self._usage.mark(account_id)  # before the figures: what comes between is told again, not lost
         record = await self._subscriptions.get_subscription(account_id)
         current = record.period_at(voice.now)
         previous = await self._previous(account_id, current)
@@ -46,6 +47,7 @@ class UsageReader:
             names=await self._usage.names(account_id),
             limits=limits_of(record),
             voice=voice,
+            mark=mark,
         )
 
     async def _history(self, account_id: AccountId, wanted: UsageFilter) -> UsageHistory | None:

@@ -132,7 +132,7 @@ def to_view(facts: UsageFacts) -> ExplorerView:
         rounding=rounding(facts),
         csv_href=export_href(wanted, "csv", facts.query.organization),
         json_href=export_href(wanted, "json", facts.query.organization),
-        live_href=facts.query.href(LIVE) if facts.voice.now < facts.period.ends_at else None,
+        live_href=facts.query.href(LIVE, after=facts.mark) if facts.voice.now < facts.period.ends_at else None,
         too_many=facts.history is None,
         is_empty=is_empty,
     )
