@@ -113,3 +113,8 @@ async def test_dropped_and_doubled_in_one_day_that_cancel_out_do_not_hide_each_o
     )
     found = {one.account_id: one.quantity for one in await compared(house, clock)}
     assert found == {account_ids[0]: Decimal(5), account_ids[1]: Decimal(-5)}
+
+
+def test_whoever_reads_summaries_shares_one_bucket(house: BillingHouse) -> None:
+    assert house.settlement._compare.pace is house.reports._confirm.pace
+    assert house.settlement._compare.pace is not house.reports._send.pace

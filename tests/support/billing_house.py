@@ -141,7 +141,7 @@ def build_house(
         metering=metering,
         reports=reports,
         closing=closing,
-        settlement=SettlementService(database, clock, gateway, prices, pace),
+        settlement=SettlementService(database, clock, gateway, prices, reports),
         redirection=RedirectionService(database, clock, gateway, prices),
         costs=CostService(database, clock, prices),
         estimates=EstimateService(database, clock, gateway, prices),

@@ -169,7 +169,7 @@ async def web_world(
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering, ReportsConfig())
     closing = AccountClosingService(accounts, billing, reports)
-    settlement = SettlementService(database, clock, gateway, prices, ReportsConfig())
+    settlement = SettlementService(database, clock, gateway, prices, reports)
     redirection = RedirectionService(database, clock, gateway, prices)
     webhook_config = WebhookConfig(secrets=WEBHOOK_SECRETS, is_live=False, api_version=API_VERSION)
     queue = JobQueue(database.url)

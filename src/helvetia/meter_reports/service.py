@@ -55,7 +55,7 @@ _log = structlog.get_logger()
 
 
 class MeterReportService:
-    """Usage → Stripe, once."""
+    """Usage → Stripe, once. `summary_pace`: the bucket of Stripe's meter summaries, for whoever else reads them."""
 
     def __init__(
         self,
@@ -81,9 +81,8 @@ class MeterReportService:
             pace=Pace(clock, config.calls_per_second),
             config=config,
         )
-        self._confirm = ConfirmParts(
-            database=database, clock=clock, gateway=gateway, pace=Pace(clock, config.calls_per_second)
-        )
+        self.summary_pace = Pace(clock, config.calls_per_second)
+        self._confirm = ConfirmParts(database=database, clock=clock, gateway=gateway, pace=self.summary_pace)
         self._close = CloseParts(
             database=database, clock=clock, look=self._look, hand_over=self._hand_over, confirm=self.confirm
         )

@@ -10,8 +10,7 @@ from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import AccountId
-from helvetia.meter_reports.model import ReportsConfig
-from helvetia.meter_reports.pace import Pace
+from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement import store, store_engine
 from helvetia.meter_reports.settlement.compare_usage import CompareParts, compare_usage
 from helvetia.meter_reports.settlement.decide_tasks import DecideParts, Decision, decide_task, resume_billing
@@ -35,15 +34,18 @@ class SettlementService:
     """What was used against what was billed."""
 
     def __init__(
-        self, database: Database, clock: Clock, gateway: StripeActions, prices: PriceBookHolder, config: ReportsConfig
+        self,
+        database: Database,
+        clock: Clock,
+        gateway: StripeActions,
+        prices: PriceBookHolder,
+        reports: MeterReportService,
     ) -> None:
         self._database = database
         self._clock = clock
         self._prices = prices
         self._decide = DecideParts(database=database, clock=clock, gateway=gateway)
-        self._compare = CompareParts(
-            database=database, clock=clock, gateway=gateway, pace=Pace(clock, config.calls_per_second)
-        )
+        self._compare = CompareParts(database=database, clock=clock, gateway=gateway, pace=reports.summary_pace)
 
     async def open_tasks(self, account_id: AccountId) -> int:
         """Bring one account's tasks to what is known; says how many are open. Raises PricesNotVerified."""
