@@ -55,7 +55,7 @@ WITH piece AS (
     RETURNING account_id, (period_start AT TIME ZONE 'UTC')::date AS day, service_id, metric, quantity
 ), rolled AS (
     INSERT INTO usage_days (account_id, day, service_id, metric, quantity)
-    SELECT account_id, day, service_id, metric, sum(quantity) FROM piece GROUP BY 1, 2, 3, 4
+    SELECT account_id, day, service_id, metric, sum(quantity) FROM piece GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 )
 SELECT count(*) FROM piece
 """
