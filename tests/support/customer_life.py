@@ -28,6 +28,7 @@ from helvetia.metering.service import MeteringService
 from helvetia.notifications.service import NotificationService
 from helvetia.stripe_gateway.actions import StripeActions
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.wiring.controllers import WebProvider
 from support.sandbox_process import free_port
 from support.whole_house import WholeHouse, whole_house
 
@@ -111,7 +112,7 @@ async def customer_life(
     clock, port = ManualClock(starts_at), free_port()
     base_url = f"http://127.0.0.1:{port}"
     overrides = {"container_host": "process", "port": port, "public_base_url": base_url}
-    async with whole_house(sandbox_url, database_url, clock, data, overrides) as house:
+    async with whole_house(sandbox_url, database_url, clock, data, overrides, WebProvider()) as house:
         database, host = await house.get(Database), SimulatedHost("customer", clock)
         user = await (await house.get(AccountService)).create_user("ada@example.com", PASSWORD)
         app = await house.get(FastAPI)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from dishka import AsyncContainer
+from dishka import AsyncContainer, Provider
 
 from helvetia.kernel.clock import ManualClock, ShiftedClock
 from helvetia.settings import Settings
@@ -58,8 +58,9 @@ async def whole_house(
     clock: ManualClock | ShiftedClock,
     data: Path,
     overrides: Mapping[str, object] | None = None,
+    *more: Provider,
 ) -> AsyncIterator[WholeHouse]:
-    """Everything but the web server and the worker's loops, with customers on a test clock that starts now."""
+    """Everything but the worker's loops (and the web server, unless `more` brings it); a test clock starts now."""
     secret_key = f"sk_test_{uuid4().hex}"
     world = StripeWorld(sandbox_url, secret_key, clock)
     try:
@@ -72,7 +73,7 @@ async def whole_house(
             **{name.lower(): value for name, value in variables.items()},
             **(overrides or {}),
         )
-        async with open_house(settings, clock, DataDirectory(data)) as container:
+        async with open_house(settings, clock, DataDirectory(data), *more) as container:
             yield WholeHouse(container=container, settings=settings, clock=clock, stripe=world)
     finally:
         await world.close()
