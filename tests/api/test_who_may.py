@@ -15,6 +15,7 @@ ONE = f"/api/v1/services/{MISSING}"
 READ_SERVICES, RUN_SERVICES = Permission.READ_SERVICES, Permission.RUN_SERVICES
 READ_BILLING, MOVE_MONEY = Permission.READ_BILLING, Permission.MOVE_MONEY
 INVOICE = f"/api/v1/billing/invoices/in_{MISSING.replace('-', '')}"
+INVOICE_PAGE = INVOICE.removeprefix("/api/v1")
 
 # method, path, what it needs (None: any signed-in user), body, status for who may
 GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
@@ -74,6 +75,12 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("PUT", "/api/v1/notifications/language", MOVE_MONEY, {"language": "de"}, 200),
     ("GET", "/billing", READ_BILLING, None, 200),
     ("GET", "/billing/usage", READ_BILLING, None, 200),
+    ("GET", "/billing/invoices", READ_BILLING, None, 200),
+    ("GET", "/billing/invoices/export", READ_BILLING, None, 200),
+    ("GET", f"{INVOICE_PAGE}", READ_BILLING, None, 404),
+    ("GET", f"{INVOICE_PAGE}/pdf", READ_BILLING, None, 404),
+    ("GET", "/billing/payments", READ_BILLING, None, 200),
+    ("GET", "/billing/notifications", READ_BILLING, None, 200),
     ("GET", "/billing/suspension", READ_BILLING, None, 200),
     ("POST", "/billing/suspension/order", RUN_SERVICES, None, 303),
     ("POST", "/billing/suspension/free", MOVE_MONEY, None, 303),
@@ -149,6 +156,7 @@ async def test_every_route_declares_once_who_may_call_it(world: WebWorld) -> Non
 def _generic(path: str) -> str:
     path = path.partition("?")[0].replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
     path = path.replace(f"plans/change/{MISSING}", "plans/change/{change_id}")
+    path = path.replace(INVOICE_PAGE, "/billing/invoices/{invoice_id}")
     path = path.replace(f"usage/explain/{MISSING}", "usage/explain/{record_id}")
     path = path.replace(f"usage/pieces/{MISSING}", "usage/pieces/{record_id}")
     path = path.replace(f"usage/services/{MISSING}", "usage/services/{service_id}")

@@ -14,6 +14,7 @@ from helvetia.accounts.reader_settings_service import ReaderSettingsService
 from helvetia.accounts.service import AccountService
 from helvetia.audit.service import AuditService
 from helvetia.billing.model import BillingConfig
+from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.plan_change.plan_facts_service import PlanFactsService
 from helvetia.billing.service import BillingService
@@ -64,6 +65,8 @@ from helvetia.web.config import WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.checkout.controller import CheckoutPageController
 from helvetia.web.dashboard.history.controller import HistoryPageController
+from helvetia.web.dashboard.invoices.controller import InvoicePageController
+from helvetia.web.dashboard.notices.controller import NoticePageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
@@ -224,6 +227,8 @@ async def web_world(
         UsageLiveController(clock, pages, usage_reader, feed),
         ServiceUsagePageController(pages, usage_reader, history),
         HistoryPageController(pages, usage_reader, forecasts),
+        InvoicePageController(pages, billing, payments, InvoiceFactsService(database, prices)),
+        NoticePageController(pages, notifications),
     )
     answers = IdempotentAnswers(database, clock)
     app = create_app(config, accounts, renderer, controllers, answers, enforcement=enforcement, **app_options)

@@ -27,6 +27,8 @@ from helvetia.web.config import STRIPE_PAGES, WebConfig
 from helvetia.web.dashboard.admin.controller import AdminPageController
 from helvetia.web.dashboard.checkout.controller import CheckoutPageController
 from helvetia.web.dashboard.history.controller import HistoryPageController
+from helvetia.web.dashboard.invoices.controller import InvoicePageController
+from helvetia.web.dashboard.notices.controller import NoticePageController
 from helvetia.web.dashboard.overview.controller import OverviewController
 from helvetia.web.dashboard.overview.read_overview import OverviewParts
 from helvetia.web.dashboard.pages import Pages
@@ -81,6 +83,8 @@ class Controllers:
     usage_live: UsageLiveController
     service_usage_page: ServiceUsagePageController
     history_page: HistoryPageController
+    invoice_page: InvoicePageController
+    notice_page: NoticePageController
 
     @property
     def in_order(self) -> tuple[Controller, ...]:
@@ -114,6 +118,8 @@ class Controllers:
             self.usage_live,
             self.service_usage_page,
             self.history_page,
+            self.invoice_page,
+            self.notice_page,
         )
 
 
@@ -155,6 +161,8 @@ class WebProvider(Provider):
     usage_live = provide(UsageLiveController)
     service_usage_page = provide(ServiceUsagePageController)
     history_page = provide(HistoryPageController)
+    invoice_page = provide(InvoicePageController)
+    notice_page = provide(NoticePageController)
 
     @provide
     def config(self, settings: Settings) -> WebConfig:

@@ -23,16 +23,17 @@ _OWING = frozenset({SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A way onwards; at most one of a page is filled."""
+    """A way onwards; at most one of a page is filled. `is_portal`: a form that leads to Stripe's page of the card."""
 
     label: str
     path: str
     is_filled: bool = False
+    is_portal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """`tone`: needs (red), warn (amber), or empty."""
+    """`tone`: urgent (red), warn (amber), or empty."""
 
     title: str
     text: str
@@ -80,7 +81,7 @@ def _failed(facts: OverviewFacts) -> Alert:
         )
     lines.append(voice.say("Your data and your usage are kept."))
     text = " ".join(line for line in lines if line)
-    return Alert(title=title, text=text, tone="needs", actions=[*_pay(facts), _cockpit(facts)])
+    return Alert(title=title, text=text, tone="urgent", actions=[*_pay(facts), _cockpit(facts)])
 
 
 def _tried(facts: OverviewFacts) -> str:
@@ -116,7 +117,7 @@ def _overdue(facts: OverviewFacts) -> Alert:
     if held_at is not None:
         title = voice.say("Services are stopped since {day}.", day=facts.day(held_at))
     text = voice.say("Your data is kept. As soon as it is paid, what you want to run starts again by itself.")
-    return Alert(title=title, text=text, tone="needs", actions=[*_pay(facts), _cockpit(facts)])
+    return Alert(title=title, text=text, tone="urgent", actions=[*_pay(facts), _cockpit(facts)])
 
 
 def _ended(facts: OverviewFacts) -> Alert:
@@ -128,7 +129,7 @@ def _ended(facts: OverviewFacts) -> Alert:
     return Alert(
         title=voice.say("The subscription has ended. Services are stopped."),
         text=voice.say("Your data is kept. Choose the Free plan or another one, and what you want to run comes back."),
-        tone="needs",
+        tone="urgent",
         actions=actions,
     )
 
@@ -153,7 +154,7 @@ def _pay(facts: OverviewFacts) -> list[Action]:
     label = facts.voice.say("Pay what is open")
     if facts.subscription.status is SubscriptionStatus.PAST_DUE and facts.open_minor:
         label = facts.voice.say("Pay {amount} now", amount=facts.money(facts.open_minor))
-    card = Action(label=facts.voice.say("Update card"), path=facts.address("/billing/payment-methods"))
+    card = Action(label=facts.voice.say("Update card"), path=facts.address("/billing/portal"), is_portal=True)
     return [Action(label=label, path=facts.address("/billing/pay"), is_filled=True), card]
 
 
@@ -168,7 +169,7 @@ def _waiting_payment(facts: OverviewFacts) -> Alert | None:
     return Alert(
         title=voice.say("Your bank wants you to confirm a payment."),
         text=voice.say("The move to {plan} waits for it; until then nothing changes.", plan=plan),
-        tone="needs",
+        tone="urgent",
         actions=[Action(label=voice.say("Continue"), path=facts.address("/billing/plans"), is_filled=True)],
     )
 
@@ -206,7 +207,7 @@ def _used_up(line: UsageLine, facts: OverviewFacts) -> Alert:
     return Alert(
         title=voice.say("{metric}: the limit is reached.", metric=metric),
         text=effect,
-        tone="needs",
+        tone="urgent",
         actions=_upgrade(facts, is_filled=True),
     )
 

@@ -4,7 +4,7 @@ Days are UTC days, as they are counted; the last of them that has begun is not o
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from statistics import median_low
 
@@ -112,13 +112,8 @@ def _bar(day: date, parts: Parts, facts: OverviewFacts, *, is_expected: bool) ->
         parts=values,
         cells=[small_money(value, facts.usage.currency, facts.voice) for value in (*values, sum(values, Decimal(0)))],
         is_expected=is_expected,
-        link=None if is_expected else facts.address(f"/billing/usage?{_range(day)}"),
+        link=None if is_expected else facts.address(f"/billing/usage?period=custom&from={day}&to={day}"),
     )
-
-
-def _range(day: date) -> str:
-    starts_at = datetime.combine(day, time(), UTC)
-    return f"from={starts_at:%Y-%m-%dT%H:%M:%SZ}&to={starts_at + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _tick(value: Decimal, ticks: Sequence[Decimal], facts: OverviewFacts) -> str:

@@ -49,16 +49,16 @@ def usage_reading(line: UsageLine, facts: OverviewFacts) -> Reading:
     voice, use = facts.voice, line.limit_use
     used = Decimal(0) if use is None else use.used
     limit = None if use is None else use.limit
-    expected = _expected(line.metric, facts.forecast)
+    expected, warning = _expected(line.metric, facts.forecast), _warning(line.metric, facts)
     return Reading(
         title=metric_title(line.metric, voice),
         quantity=f"{voice.quantity(used)} GB",
         cost=voice.money(line.amount_minor, facts.usage.currency),
-        note=_limit_note(use, expected, facts.period.ends_at, voice),
+        note=_limit_note(use, expected if warning is None else None, facts.period.ends_at, voice),
         fill=None if limit is None else _fill(used / limit),
         is_over=limit is not None and used >= limit,
         mark=None if limit is None or expected is None else _fill(expected / limit),
-        warning=_warning(line.metric, facts),
+        warning=warning,
     )
 
 

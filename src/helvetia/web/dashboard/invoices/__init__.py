@@ -1,0 +1,1 @@
+"""Invoices with their lines and attempts, and the history of payments."""

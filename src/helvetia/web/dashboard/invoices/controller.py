@@ -1,0 +1,125 @@
+"""Invoices: the list with its filters and its file, one invoice, its PDF, and the history of payments."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+
+from helvetia.accounts.model import AccountKind, Permission
+from helvetia.billing.model import PAGE_SIZE_MAX, InvoiceFilter
+from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
+from helvetia.billing.payments.service import PaymentService
+from helvetia.billing.service import BillingService
+from helvetia.costs.export import csv_lines
+from helvetia.kernel.identity import AccountId
+from helvetia.web.api.payment_controller import InvoiceId
+from helvetia.web.dashboard.blocks import read_block
+from helvetia.web.dashboard.frame import PageName
+from helvetia.web.dashboard.invoices.detail_view import InvoiceFacts, to_detail_view
+from helvetia.web.dashboard.invoices.list_view import COLUMNS, to_file_row, to_list_view, to_payment_view
+from helvetia.web.dashboard.invoices.query import InvoiceQuery, to_query
+from helvetia.web.dashboard.pages import Pages
+from helvetia.web.middleware.authenticate import BillingReader, Caller
+
+_PATH = "/billing/invoices"
+_SHOWN = 25
+_FILE_PAGES_MAX = 100
+_PAYMENTS_LATE_S = 300
+_SEE_OTHER = 303
+
+Text = Annotated[str, Query(max_length=300)]
+
+
+class InvoicePageController:
+    """Invoices are our own copies, so the pages stand while Stripe is away; only the PDF is Stripe's."""
+
+    def __init__(
+        self, pages: Pages, billing: BillingService, payments: PaymentService, facts: InvoiceFactsService
+    ) -> None:
+        self._pages = pages
+        self._billing = billing
+        self._payments = payments
+        self._facts = facts
+
+    def add_to(self, router: APIRouter) -> None:
+        def add(path: str, endpoint: object) -> None:
+            router.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)  # type: ignore[arg-type]
+
+        add(_PATH, self.show_list)
+        add(f"{_PATH}/export", self.export)
+        add(f"{_PATH}/{{invoice_id}}", self.show_invoice)
+        add(f"{_PATH}/{{invoice_id}}/pdf", self.get_pdf)
+        add("/billing/payments", self.show_payments)
+
+    async def show_list(
+        self, request: Request, caller: BillingReader, year: Text = "", status: Text = "", cursor: Text = ""
+    ) -> Response:
+        """Newest first, by year and status."""
+        query, account_id = _query(caller, year, status), caller.account_id
+        found = await self._billing.get_invoices(account_id, limit=_SHOWN, cursor=cursor or None, wanted=query.wanted)
+        owed = await self._billing.get_invoices(account_id, limit=PAGE_SIZE_MAX, wanted=InvoiceFilter(status="open"))
+        view = to_list_view(
+            found,
+            [invoice for invoice in owed.invoices if invoice.amount_remaining_minor > 0],
+            await self._facts.years(account_id),
+            query,
+            may_pay=caller.allows(Permission.MOVE_MONEY),
+            is_later_page=bool(cursor),
+            voice=self._pages.voice(request),
+        )
+        return await self._pages.render(request, caller, "invoices/list.html", view, page=PageName.INVOICES)
+
+    async def export(self, caller: BillingReader, year: Text = "", status: Text = "") -> Response:
+        """The list as CSV, all of it."""
+        wanted = _query(caller, year, status).wanted
+        headers = {
+            "Content-Disposition": f'attachment; filename="invoices{f"-{wanted.year}" if wanted.year else ""}.csv"'
+        }
+        return StreamingResponse(
+            self._file(caller.account_id, wanted), media_type="text/csv; charset=utf-8", headers=headers
+        )
+
+    async def _file(self, account_id: AccountId, wanted: InvoiceFilter) -> AsyncIterator[str]:
+        yield csv_lines([COLUMNS])
+        cursor: str | None = None
+        for _ in range(_FILE_PAGES_MAX):
+            page = await self._billing.get_invoices(account_id, limit=PAGE_SIZE_MAX, cursor=cursor, wanted=wanted)
+            yield csv_lines([to_file_row(invoice) for invoice in page.invoices])
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def show_invoice(self, request: Request, caller: BillingReader, invoice_id: InvoiceId) -> Response:
+        """One invoice; another account's is as missing."""
+        account_id = caller.account_id
+        invoice, lines = await self._billing.get_invoice(account_id, invoice_id)
+        payments = await read_block("attempts", self._payments.list_payments(account_id, limit=PAGE_SIZE_MAX))
+        facts = InvoiceFacts(
+            invoice=invoice,
+            lines=lines,
+            payments=None if payments is None else payments.entries,
+            metrics=self._facts.metrics_by_price(),
+            query=_query(caller),
+            may_pay=caller.allows(Permission.MOVE_MONEY),
+            voice=self._pages.voice(request),
+        )
+        return await self._pages.render(
+            request, caller, "invoices/invoice.html", to_detail_view(facts), page=PageName.INVOICES
+        )
+
+    async def get_pdf(self, caller: BillingReader, invoice_id: InvoiceId) -> Response:
+        """Leads to the PDF at Stripe by a fresh link."""
+        return RedirectResponse(await self._payments.pdf_address(caller.account_id, invoice_id), _SEE_OTHER)
+
+    async def show_payments(self, request: Request, caller: BillingReader, cursor: Text = "") -> Response:
+        """What was paid, declined and given back."""
+        reading = self._payments.list_payments(caller.account_id, limit=_SHOWN, cursor=cursor or None)
+        found = await read_block("payments", reading)
+        view = to_payment_view(found, _query(caller), _PAYMENTS_LATE_S, self._pages.voice(request))
+        return await self._pages.render(request, caller, "invoices/payments.html", view, page=PageName.INVOICES)
+
+
+def _query(caller: Caller, year: str = "", status: str = "") -> InvoiceQuery:
+    is_organization = caller.account.kind is AccountKind.ORGANIZATION
+    return to_query(year, status, str(caller.account_id) if is_organization else None)

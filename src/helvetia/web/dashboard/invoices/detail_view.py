@@ -1,0 +1,171 @@
+"""One invoice: its lines, those of usage with the way to that usage, its sums, and what was tried to pay it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from decimal import Decimal
+
+from helvetia.billing.model import InvoiceLineRecord, InvoiceRecord
+from helvetia.billing.payments.model import PaymentEntry
+from helvetia.kernel.quantity import UsageMetric
+from helvetia.web.dashboard.invoices.list_view import PATH, PaymentRow, payment_row
+from helvetia.web.dashboard.invoices.query import InvoiceQuery
+from helvetia.web.dashboard.usage.words import metric_title, metric_unit
+from helvetia.web.dashboard.voice import Voice
+from helvetia.web.dashboard.words import invoice_status
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRow:
+    """`link`: the usage of exactly this line's period."""
+
+    text: str
+    link: str | None
+    period: str
+    quantity: str
+    price: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    label: str
+    amount: str
+    is_total: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceDetailView:
+    """`attempts` None: neither Stripe nor a copy could be read."""
+
+    number: str
+    sentence: str
+    status: str
+    tone: str
+    note: str
+    pdf: str | None
+    pay_link: str | None
+    pay_label: str
+    lines: Sequence[LineRow]
+    sums: Sequence[Sum]
+    attempts: Sequence[PaymentRow] | None
+    back: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceFacts:
+    invoice: InvoiceRecord
+    lines: Sequence[InvoiceLineRecord]
+    payments: Sequence[PaymentEntry] | None
+    metrics: Mapping[str, UsageMetric]
+    query: InvoiceQuery
+    may_pay: bool
+    voice: Voice
+
+    def money(self, amount_minor: int) -> str:
+        return self.voice.money(amount_minor, self.invoice.currency)
+
+
+def to_detail_view(facts: InvoiceFacts) -> InvoiceDetailView:
+    """Everything that the page says."""
+    invoice, voice = facts.invoice, facts.voice
+    status, tone = invoice_status(invoice.status, voice)
+    own = f"{PATH}/{invoice.stripe_invoice_id}"
+    is_payable = facts.may_pay and invoice.status == "open" and invoice.amount_remaining_minor > 0
+    attempts = facts.payments
+    return InvoiceDetailView(
+        number=invoice.number or voice.say("not yet numbered"),
+        sentence=_sentence(facts),
+        status=status,
+        tone=tone,
+        note=_note(facts),
+        pdf=None if invoice.finalized_at is None else facts.query.address(f"{own}/pdf"),
+        pay_link=facts.query.address("/billing/pay") if is_payable else None,
+        pay_label=voice.say("Pay what is open"),
+        lines=[_line(line, facts) for line in facts.lines],
+        sums=_sums(facts),
+        attempts=None if attempts is None else [
+            payment_row(one, facts.query, voice) for one in attempts if one.invoice_id == invoice.stripe_invoice_id
+        ],
+        back=facts.query.address(PATH),
+    )  # fmt: skip
+
+
+def _sentence(facts: InvoiceFacts) -> str:
+    invoice, voice = facts.invoice, facts.voice
+    amount = facts.money(invoice.total_minor)
+    if invoice.status == "paid" and invoice.paid_at is not None:
+        return voice.say("{amount}, paid on {day}.", amount=amount, day=voice.day(invoice.paid_at))
+    if invoice.status == "open":
+        return voice.say(
+            "{amount} is open since {day}.",
+            amount=facts.money(invoice.amount_remaining_minor),
+            day=voice.day(invoice.issued_at),
+        )
+    if invoice.status == "draft":
+        return voice.say("{amount} so far. This invoice is not final yet.", amount=amount)
+    if invoice.status == "void":
+        return voice.say("{amount}, cancelled. Nothing is owed on it.", amount=amount)
+    return amount
+
+
+def _note(facts: InvoiceFacts) -> str:
+    invoice, voice = facts.invoice, facts.voice
+    words = {"number": invoice.number or voice.say("not yet numbered"), "day": voice.short_day(invoice.issued_at)}
+    note = voice.say("Invoice {number}, issued {day}.", **words)
+    again = invoice.next_payment_attempt_at
+    if invoice.status != "open" or not invoice.attempt_count:
+        return note
+    tried = voice.many("Tried once.", "Tried {count} times.", invoice.attempt_count)
+    if again is None or again <= voice.now:
+        return f"{note} {tried}"
+    return f"{note} {tried} {voice.say('The next try is on {day}.', day=voice.day(again))}"
+
+
+def _line(line: InvoiceLineRecord, facts: InvoiceFacts) -> LineRow:
+    voice, metric = facts.voice, facts.metrics.get(line.stripe_price_id or "")
+    quantity, price = line.quantity, line.unit_price_minor
+    return LineRow(
+        text=line.description or voice.say("Other") if metric is None else metric_title(metric, voice),
+        link=None if metric is None else _usage_link(line, metric, facts),
+        period=voice.span(line.period_start, line.period_end),
+        quantity=_quantity(quantity, metric, voice),
+        price="" if metric is None or price is None else voice.unit_price(price, facts.invoice.currency),
+        amount=facts.money(line.amount_minor),
+    )
+
+
+def _quantity(quantity: Decimal | None, metric: UsageMetric | None, voice: Voice) -> str:
+    if quantity is None or metric is None:
+        return ""
+    return f"{voice.plain(quantity)} {metric_unit(metric, voice)}"
+
+
+def _usage_link(line: InvoiceLineRecord, metric: UsageMetric, facts: InvoiceFacts) -> str:
+    """The days (UTC) of the line's period, the last one included."""
+    first, last = line.period_start.astimezone(UTC), (line.period_end - _MICROSECOND).astimezone(UTC)
+    parts = {"period": "custom", "from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}", "metric": metric.value}
+    return facts.query.address("/billing/usage", **parts)
+
+
+def _sums(facts: InvoiceFacts) -> list[Sum]:
+    """Subtotal, what was taken off or added, total, and what was paid or is open."""
+    invoice, voice = facts.invoice, facts.voice
+    terms_minor = invoice.total_minor - invoice.subtotal_minor
+    balance_minor = invoice.amount_due_minor - invoice.total_minor
+    rows = [Sum(label=voice.say("Total"), amount=facts.money(invoice.total_minor), is_total=True)]
+    if terms_minor:
+        rows = [
+            Sum(label=voice.say("Subtotal"), amount=facts.money(invoice.subtotal_minor)),
+            Sum(label=voice.say("Discounts and tax"), amount=facts.money(terms_minor)),
+            *rows,
+        ]
+    if balance_minor and invoice.status != "void":
+        rows.append(Sum(label=voice.say("From the balance"), amount=facts.money(balance_minor)))
+    if invoice.amount_paid_minor:
+        rows.append(Sum(label=voice.say("Paid"), amount=facts.money(-invoice.amount_paid_minor)))
+    if invoice.status == "open":
+        rows.append(Sum(label=voice.say("Open"), amount=facts.money(invoice.amount_remaining_minor), is_total=True))
+    return rows

@@ -1,0 +1,1 @@
+"""What the account was told, and what became of each notice."""
