@@ -91,6 +91,13 @@ INVARIANTS: Mapping[str, str] = {
           AND coalesce(u.quantity, 0) <> greatest(coalesce(c.counter, 0) - r.base_bytes, 0)
           AND r.started_ns >= (SELECT readings_from_ns FROM metering_horizon)
     """,
+    "the bytes kept with a run are those of its pieces until then": """
+        SELECT r.account_id, r.incarnation, r.counted_bytes, coalesce(sum(u.quantity), 0) AS counted
+        FROM container_runs r LEFT JOIN usage_records u ON u.account_id = r.account_id AND u.service_id = r.service_id
+            AND u.incarnation = r.incarnation AND u.metric = 'BANDWIDTH_GB' AND u.period_start < r.counted_until
+        WHERE r.counted_until IS NOT NULL GROUP BY r.account_id, r.service_id, r.incarnation
+        HAVING r.counted_bytes <> coalesce(sum(u.quantity), 0)
+    """,
     "no piece of a whole run crosses a boundary": f"""
         SELECT p.*, c.cut_at FROM ({_PIECES}) AS p
         JOIN metering_cuts c ON c.account_id = p.account_id AND c.cut_at > p.period_start AND c.cut_at < p.period_end

@@ -65,13 +65,24 @@ FROM {_WINDOWS} JOIN usage_records u ON u.account_id = %(account_id)s AND u.serv
 GROUP BY n.service_id, n.life, u.metric, u.period_start
 """
 
+# What was summed up to an edge is kept with the run, and only what came after it is added: pieces before the edge
+# change only in a pass that counts from an earlier one, and that pass sums anew.
 _COUNTED_BYTES = f"""
-SELECT n.service_id, n.life, sum(u.quantity)
-FROM {_WINDOWS} JOIN usage_records u ON u.account_id = %(account_id)s AND u.service_id = n.service_id
-    AND u.incarnation = n.life AND u.metric = 'BANDWIDTH_GB'
-    AND u.period_start >= n.starts_at AND u.period_start < n.ends_at
-    AND u.period_start >= %(first)s AND u.period_start < %(last)s
-GROUP BY n.service_id, n.life
+WITH counted AS (
+    SELECT n.service_id, n.life, n.ends_at, coalesce(r.counted_bytes, 0) + (
+        SELECT coalesce(sum(u.quantity), 0) FROM usage_records u
+        WHERE u.account_id = %(account_id)s AND u.service_id = n.service_id AND u.incarnation = n.life
+          AND u.metric = 'BANDWIDTH_GB' AND u.period_start >= coalesce(r.counted_until, n.starts_at)
+          AND u.period_start < n.ends_at
+          AND u.period_start >= %(first)s AND u.period_start < %(last)s) AS bytes
+    FROM {_WINDOWS} LEFT JOIN container_runs r ON r.account_id = %(account_id)s AND r.service_id = n.service_id
+        AND r.incarnation = n.life AND r.counted_until <= n.ends_at
+), kept AS (
+    UPDATE container_runs r SET counted_until = c.ends_at, counted_bytes = c.bytes FROM counted c
+    WHERE r.account_id = %(account_id)s AND r.service_id = c.service_id AND r.incarnation = c.life
+      AND r.counted_until IS DISTINCT FROM c.ends_at
+)
+SELECT service_id, life, bytes FROM counted
 """
 
 _SAVE_ROWS = """
@@ -194,7 +205,10 @@ async def sizes_in(
 
 
 async def counted_bytes(tx: Transaction, account_id: AccountId, ranges: Ranges) -> Mapping[LifeKey, int]:
-    """Bytes that the pieces in each range hold; from a life's start, the highest counter seen until its end."""
+    """Bytes of the pieces of each run before the end of its range, which begins where the run did.
+
+    That is the highest counter seen by then. Only what was written since the last count is summed.
+    """
     cursor = await tx.execute(_COUNTED_BYTES, _windows(account_id, ranges))
     return {(service_id, life): int(quantity) for service_id, life, quantity in await cursor.fetchall()}
 

@@ -18,11 +18,19 @@ GAPS_SHOWN_MAX = 50
 _RECORD = """id, account_id, service_id, metric, incarnation, revision, quantity, "timestamp", period_start, period_end,
 closed_at, reading_count, first_reading_ns, last_reading_ns, bound, reason, actor"""
 
-# Whole UTC days from the roll-up, the rest of the period from the records: the same sum, in integers.
+# Whole UTC months and days from the roll-ups, the rest of the period from the records: the same sum, in integers.
 _TOTALS = """
 SELECT metric, sum(quantity) FROM (
+    SELECT metric, quantity FROM usage_months
+    WHERE account_id = %(account_id)s AND month >= %(first_month)s AND month < %(last_month)s
+      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+    UNION ALL
     SELECT metric, quantity FROM usage_days
-    WHERE account_id = %(account_id)s AND day >= %(first_day)s AND day < %(last_day)s
+    WHERE account_id = %(account_id)s AND day >= %(first_day)s AND day < %(first_month)s
+      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+    UNION ALL
+    SELECT metric, quantity FROM usage_days
+    WHERE account_id = %(account_id)s AND day >= %(last_month)s AND day < %(last_day)s
       AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
     UNION ALL
     SELECT metric, quantity FROM usage_records
@@ -88,7 +96,7 @@ def _values(account_id: AccountId, period: Period, service_id: ServiceId | None 
         "starts_ns": to_ns(period.starts_at),
         "ends_ns": to_ns(period.ends_at),
         "limit": GAPS_SHOWN_MAX,
-        **whole_days(period),
+        **_whole_months(period),
     }
 
 
@@ -114,6 +122,18 @@ def whole_days(period: Period) -> WholeDays:
         "head_until": head_until,
         "tail_from": max(head_until, last),
     }
+
+
+def _whole_months(period: Period) -> dict[str, object]:
+    """The same, and the whole UTC months of the whole days; without any, the days lie before the first of none."""
+    found = whole_days(period)
+    first_day, last_day = found["first_day"], found["last_day"]
+    after = first_day.replace(day=28) + timedelta(days=4)
+    first = first_day if first_day.day == 1 else after.replace(day=1)
+    last = last_day.replace(day=1)
+    if first >= last:
+        first = last = last_day
+    return {**found, "first_month": first, "last_month": last}
 
 
 async def closed_totals(tx: Transaction, account_id: AccountId, period: Period) -> dict[UsageMetric, int]:
