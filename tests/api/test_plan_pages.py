@@ -188,7 +188,9 @@ async def test_end_is_planned_and_taken_back_and_now_wants_the_name(shop: Shop) 
         assert (await client.get("/billing/plans/end")).status_code == 303
 
 
-async def test_free_account_goes_to_checkout_and_back(shop: Shop, sandbox_url: str) -> None:
+async def test_d09_way_back_from_checkout_tells_what_came_of_it_not_what_the_address_says(
+    shop: Shop, sandbox_url: str
+) -> None:
     async with shop.client() as client:
         page = (await client.get("/billing/plans")).text
         assert "You are on the Free plan." in page
