@@ -66,7 +66,7 @@ def steps(found: Sequence[Step], voice: Voice) -> list[DatedLine]:
     words = {
         StepKind.REMINDER: voice.say("We send a reminder."),
         StepKind.EXEMPTION_ENDS: voice.say("The time that you were given ends."),
-        StepKind.HOLD: voice.say("Services stop, in the order below. Data and definitions stay."),
+        StepKind.HOLD: voice.say("Services stop, in the order shown here. Data and definitions stay."),
     }
     return [DatedLine(at=voice.full_instant(step.at), text=words[step.kind]) for step in found]
 
