@@ -267,7 +267,8 @@ async def one_by_one(database: Database, fleet: Fleet) -> float:
     recorder = LookRecorder(database, CLOCK, interval_ms=INTERVAL_S * 1_000)
     started_s = CLOCK.monotonic()
     for number in range(LOOKS_ONE_BY_ONE):
-        await recorder.record("single", fleet.records, fleet.look(number), fleet.looked_ns(number))
+        looked_ns = fleet.looked_ns(number)
+        await recorder.record("single", fleet.records, fleet.look(number), looked_ns, told_ns=looked_ns)
     return LOOKS_ONE_BY_ONE * CONTAINERS / (CLOCK.monotonic() - started_s)
 
 
