@@ -27,7 +27,7 @@
     return found || ink(name);
   };
 
-  const form = (parts) => new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: "UTC", ...parts });
+  const form = (parts) => new Intl.DateTimeFormat(document.documentElement.lang === "de" ? "de-CH" : "en-GB", { timeZone: "UTC", ...parts });
   const days = form({ day: "numeric", month: "short" });
   const hours = form({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const dayOrHour = (u) => (at) => {
@@ -49,6 +49,7 @@
     u.ctx.fillStyle = color("--accent-ink");
     u.ctx.font = `${12 * devicePixelRatio}px Inter, sans-serif`;
     u.ctx.textAlign = "right";
+    u.ctx.textBaseline = "bottom";
     u.ctx.fillText(figure.dataset.limitWord, u.bbox.left + u.bbox.width, y - 4 * devicePixelRatio);
     u.ctx.restore();
   };

@@ -33,10 +33,10 @@ class TooManyListeners(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What an open page shows from now on; `id` is the mark it was made at."""
+    """What an open page shows from now on, as it goes over the wire; `id` is the mark it was made at."""
 
     id: str
-    html: str
+    event: bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class _Channel:
 
     mark: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    made: dict[str, tuple[str, asyncio.Task[str]]] = field(default_factory=dict)
+    made: dict[str, tuple[str, asyncio.Task[bytes]]] = field(default_factory=dict)
     listeners: Counter[str] = field(default_factory=Counter)
     poll: asyncio.Task[None] | None = None
 
@@ -60,9 +60,15 @@ class _Channel:
         mark = self.mark or ""
         made_at, task = self.made.get(key, (None, None))
         if task is None or made_at != mark or (task.done() and (task.cancelled() or task.exception())):
-            task = asyncio.ensure_future(render())
+            task = asyncio.ensure_future(_make(mark, render))
             self.made[key] = (mark, task)
-        return Message(id=mark, html=await asyncio.shield(task))
+        return Message(id=mark, event=await asyncio.shield(task))
+
+
+async def _make(mark: str, render: Render) -> bytes:
+    """An event with its id and its text line by line, made once for all who listen."""
+    lines = (line.strip() for line in (await render()).splitlines())
+    return "".join((f"id: {mark}\n", *(f"data: {line}\n" for line in lines if line), "\n")).encode()
 
 
 @dataclass(frozen=True, slots=True)
