@@ -44,7 +44,7 @@ async def test_m03_page_sells_the_fixed_and_the_four_metered_prices(
     assert sold == {**wanted, price_book.plans[STARTER].price_id: 1}
     assert found.metadata is not None
     assert found.metadata.to_dict() == {"account_id": str(account_id), "plan": "STARTER"}
-    assert found.success_url == "http://127.0.0.1:8000/billing?session_id={CHECKOUT_SESSION_ID}"
+    assert found.success_url == "http://127.0.0.1:8000/billing/success?session_id={CHECKOUT_SESSION_ID}"
     assert found.amount_total == 900
 
 
