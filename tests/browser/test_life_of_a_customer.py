@@ -21,6 +21,7 @@ from support.sandbox_process import running_sandbox
 
 START = datetime(2026, 3, 10, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
+LIVE_WITHIN_MS = 15_000
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -90,6 +91,9 @@ async def _sees_usage(page: Page, life: CustomerLife) -> None:
     await page.goto(f"{life.base_url}/billing/usage")
     await look(page)
     await expect(page.get_by_role("link", name="web").first).to_be_visible()
+    before = await sentence(page)
+    await life.live(timedelta(hours=6), step=timedelta(minutes=15))
+    await expect(page.locator("h1").first).not_to_have_text(before, timeout=LIVE_WITHIN_MS)
 
 
 async def _upgrades_to_pro(page: Page, life: CustomerLife) -> None:
