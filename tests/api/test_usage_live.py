@@ -15,7 +15,7 @@ from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.period import floor_hour
 from helvetia.web.config import WebConfig
-from helvetia.web.dashboard.usage import feed, live_controller
+from helvetia.web.dashboard.usage_live import feed, live_controller
 from support.sandbox_process import free_port
 from support.usage_pages import add_services, use_hours
 from support.web_world import PASSWORD, WebWorld, web_world

@@ -43,10 +43,10 @@ from helvetia.web.dashboard.settings.controller import SettingsPageController
 from helvetia.web.dashboard.sign_in_controller import SignInController
 from helvetia.web.dashboard.suspension.controller import SuspensionPageController
 from helvetia.web.dashboard.usage.controller import UsagePageController
-from helvetia.web.dashboard.usage.feed import UsageFeed
-from helvetia.web.dashboard.usage.live_controller import UsageLiveController
 from helvetia.web.dashboard.usage.read_facts import UsageReader
 from helvetia.web.dashboard.usage.service_controller import ServiceUsagePageController
+from helvetia.web.dashboard.usage_live.feed import UsageFeed
+from helvetia.web.dashboard.usage_live.live_controller import UsageLiveController
 from helvetia.web.middleware.idempotency import IdempotentAnswers
 from helvetia.web.readiness import Readiness
 

@@ -18,9 +18,9 @@ from helvetia.accounts.model import Permission
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import Forbidden, HelvetiaError, NotFound, NotSignedIn
 from helvetia.web.dashboard.pages import Pages
-from helvetia.web.dashboard.usage.feed import Listener, Message, UsageFeed
 from helvetia.web.dashboard.usage.read_facts import UsageReader
 from helvetia.web.dashboard.usage.view import LIVE, to_view
+from helvetia.web.dashboard.usage_live.feed import Listener, Message, UsageFeed
 from helvetia.web.middleware.authenticate import Authenticator, BillingReader, Caller
 
 RETRY_MS = 3_000
