@@ -81,7 +81,7 @@
           y: { range: () => [0, (top || 1) * 1.05] },
         },
         cursor: { drag: { x: true, y: false }, points: { size: 7 } },
-        padding: [8, 0, 0, 0],
+        padding: [8, 24, 0, 0],
         series: [
           {},
           { stroke: color("--series-1"), width: 2, fill: "rgba(128, 140, 155, 0.12)", points: { show: false } },
