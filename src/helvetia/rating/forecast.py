@@ -9,6 +9,7 @@ less than a day nothing is said. A forecast never enters a bill.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import accumulate
 from statistics import median_low
 
@@ -19,6 +20,7 @@ PPM = 1_000_000
 _REPLAY_FROM_DAY = 10
 _REPLAYS_MIN = 5
 _REPLAYS_MAX = 60
+_REPLAYS_KEPT = 512
 _RECENT_DAYS = 28
 _LEVEL_DAYS = 14
 _WEEK = 7
@@ -86,7 +88,7 @@ def forecast_period(
         total = used if remaining_s <= 0 else None
         return Forecast(method=ForecastMethod.NONE, day_count=len(days), used=used, p10=total, p50=total, p90=total)
     parts_s = _parts_s(remaining_s, today_left_s)
-    replay = _best_replay(days, len(parts_s))
+    replay = _best_replay(tuple(days), len(parts_s))
     if replay is None:
         return _straight_line(days, used, parts_s)
     expected = _for_time(replay.way(days, len(parts_s)), parts_s)
@@ -131,7 +133,9 @@ class _Replay:
         return max(0, PPM - (PPM - low) * self.widen_percent // 100), PPM + (high - PPM) * self.widen_percent // 100
 
 
-def _best_replay(days: Sequence[int], horizon: int) -> _Replay | None:
+@lru_cache(maxsize=_REPLAYS_KEPT)
+def _best_replay(days: tuple[int, ...], horizon: int) -> _Replay | None:
+    """Kept by the days themselves: full days rarely change, and a page asks for the same ones with every view."""
     span = min(horizon, max(1, len(days) // 3))
     starts = range(max(_REPLAY_FROM_DAY, len(days) - _REPLAYS_MAX), len(days) - span + 1)
     if len(starts) < _REPLAYS_MIN:

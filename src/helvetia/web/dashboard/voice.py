@@ -7,6 +7,7 @@ changes signs and separators, a zone changes how an instant reads, and neither e
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from babel.dates import format_date
 from babel.numbers import get_group_symbol
@@ -17,7 +18,7 @@ from helvetia.web.dashboard.catalog import LANGUAGES, Catalog, catalog_of
 _SIGNS = {"usd": "$"}
 _THOUSAND = Decimal(1_000)
 _CENTI = Decimal("0.01")
-_HOUR_S, _DAY_S = 3_600, 86_400
+_DAYS_KEPT = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,17 @@ _FORMS = {
     "en": Forms("en_US", "", "d MMMM", "d MMMM y", "d MMM y", "d MMM", "MMMM y"),
     "de": Forms("de_CH", "\N{NO-BREAK SPACE}", "d. MMMM", "d. MMMM y", "d. MMM y", "d. MMM", "MMMM y"),
 }
+
+
+@lru_cache(maxsize=_DAYS_KEPT)
+def _day_words(day: date, form: str, locale: str) -> str:
+    """Kept: a page says the same few days over and over, and Babel reads the form anew each time."""
+    return format_date(day, form, locale=locale)
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _group_sign(locale: str) -> str:
+    return get_group_symbol(locale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,19 +125,19 @@ class Voice:
         """10 April; with the year where it is not the present one."""
         at = self._date(instant)
         form = self._forms.day if at.year == self._date(self.now).year else self._forms.day_with_year
-        return format_date(at, form, locale=self._forms.locale)
+        return _day_words(at, form, self._forms.locale)
 
     def short_day(self, instant: datetime | date) -> str:
         """10 Apr 2026."""
-        return format_date(self._date(instant), self._forms.short_day, locale=self._forms.locale)
+        return _day_words(self._date(instant), self._forms.short_day, self._forms.locale)
 
     def shortest_day(self, instant: datetime | date) -> str:
         """10 Apr: for marks along an axis."""
-        return format_date(self._date(instant), self._forms.shortest_day, locale=self._forms.locale)
+        return _day_words(self._date(instant), self._forms.shortest_day, self._forms.locale)
 
     def month(self, instant: datetime | date) -> str:
         """April 2026."""
-        return format_date(self._date(instant), self._forms.month, locale=self._forms.locale)
+        return _day_words(self._date(instant), self._forms.month, self._forms.locale)
 
     def span(self, starts_at: datetime, ends_at: datetime) -> str:
         """10 Mar 2026 – 10 Apr 2026; a single day, like a first invoice's, stands alone."""
@@ -169,7 +181,7 @@ class Voice:
         return f"{_SIGNS[currency]}{gap}" if currency in _SIGNS else f"{currency.upper()}\N{NO-BREAK SPACE}"
 
     def _grouped(self, text: str) -> str:
-        return text.replace(",", get_group_symbol(self._forms.locale)).replace("-", "−")
+        return text.replace(",", _group_sign(self._forms.locale)).replace("-", "−")
 
     def _date(self, instant: datetime | date) -> date:
         return instant.astimezone(self.zone).date() if isinstance(instant, datetime) else instant
