@@ -16,7 +16,7 @@ from helvetia.costs.errors import RangeInFuture, RangeReversed, RangeTooLong, Un
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import EXACT
 from helvetia.kernel.period import Period
-from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_sold_quantity
+from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_micro_units, to_sold_quantity
 from helvetia.metering.history.model import Grain, UsageBlock, UsageFilter
 
 ROWS_MAX = 50_000
@@ -168,12 +168,12 @@ class RunningQuantities:
     def add(self, metric: UsageMetric, base_quantities: Iterable[int]) -> list[Decimal]:
         """What each of them adds to the floor₆ of everything so far."""
         total = self._sums[metric]
-        told = to_sold_quantity(metric, total)
+        told = to_micro_units(metric, total)
         found = []
         for base_quantity in base_quantities:
             total += base_quantity
-            sold = to_sold_quantity(metric, total)
-            found.append(sold - told)
+            sold = to_micro_units(metric, total)
+            found.append(Decimal(sold - told).scaleb(-6))
             told = sold
         self._sums[metric] = total
         return found

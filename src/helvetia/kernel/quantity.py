@@ -50,5 +50,9 @@ SOLD_UNITS: dict[UsageMetric, SoldUnit] = {
 
 def to_sold_quantity(metric: UsageMetric, base_quantity: int) -> Decimal:
     """The quantity in the sold unit, cut down to 6 places (floor₆); the reported and the rated figure alike."""
-    micro_units = base_quantity * MICRO_UNITS_PER_UNIT // SOLD_UNITS[metric].base_per_unit
-    return Decimal(micro_units).scaleb(-6)
+    return Decimal(to_micro_units(metric, base_quantity)).scaleb(-6)
+
+
+def to_micro_units(metric: UsageMetric, base_quantity: int) -> int:
+    """The same in millionths of the sold unit."""
+    return base_quantity * MICRO_UNITS_PER_UNIT // SOLD_UNITS[metric].base_per_unit

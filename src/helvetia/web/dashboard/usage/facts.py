@@ -4,10 +4,12 @@ Sums are taken of the very rows that the API and the files tell, so page, API an
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 
 from helvetia.catalogue.plans import ResourceLimits
 from helvetia.catalogue.prices import CURRENCY
@@ -65,15 +67,13 @@ class UsageFacts:
     limits: ResourceLimits
     voice: Voice
     mark: str = ""
+    grain: Grain = field(init=False)
+    utc: Voice = field(init=False)
+    """Speaks of days as they are counted, in UTC."""
 
-    @property
-    def grain(self) -> Grain:
-        return self.query.fitting_grain(self.period)
-
-    @property
-    def utc(self) -> Voice:
-        """Speaks of days as they are counted, in UTC."""
-        return replace(self.voice, zone=UTC)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grain", self.query.fitting_grain(self.period))
+        object.__setattr__(self, "utc", replace(self.voice, zone=UTC))
 
     @property
     def is_billing_period(self) -> bool:
@@ -113,11 +113,9 @@ def buckets(facts: UsageFacts) -> Sequence[Bucket]:
     for block in facts.blocks:
         sums[block.starts_at][block.metric] = _sum(block.quantities, block.unit_price_minor)
     found, start = [], facts.period.starts_at.astimezone(UTC)
+    zone = facts.query.to_filter(facts.period).zone
     while start < facts.period.ends_at:
-        end = min(
-            bucket_end(_floor(start, facts.grain), facts.grain, facts.query.to_filter(facts.period).zone),
-            facts.period.ends_at,
-        )
+        end = min(bucket_end(_floor(start, facts.grain), facts.grain, zone), facts.period.ends_at)
         found.append(Bucket(starts_at=start, ends_at=end, sums=sums.get(start, {})))
         start = end
     return found
@@ -127,16 +125,26 @@ def by_service(facts: UsageFacts) -> Mapping[ServiceId, Mapping[UsageMetric, Sum
     """What each service used over the range, the dearest first."""
     quantities: dict[ServiceId, dict[UsageMetric, Decimal]] = defaultdict(dict)
     prices = {block.metric: block.unit_price_minor for block in facts.blocks}
-    for block in facts.blocks:
-        for service_id, quantity in zip(block.service_ids, block.quantities, strict=True):
+    for metric, service_ids, columns in _runs(facts.blocks):
+        for service_id, found in zip(service_ids, zip(*columns, strict=True), strict=True):
             if service_id is not None:
                 of_service = quantities[service_id]
-                of_service[block.metric] = of_service.get(block.metric, _ZERO) + quantity
+                of_service[metric] = sum(found, of_service.get(metric, _ZERO))
     sums = {
         service_id: {metric: _sum([quantity], prices[metric]) for metric, quantity in of_service.items()}
         for service_id, of_service in quantities.items()
     }
     return dict(sorted(sums.items(), key=lambda one: (-cost_of(one[1]), facts.names.get(one[0], ""), one[0])))
+
+
+def _runs(
+    blocks: Sequence[HistoryBlock],
+) -> Iterator[tuple[UsageMetric, Sequence[ServiceId | None], Sequence[Sequence[Decimal]]]]:
+    """The quantities of a metric's blocks that follow one another with the same services, to be added at once."""
+    for metric in UsageMetric:
+        of_metric = [block for block in blocks if block.metric is metric]
+        for service_ids, run in groupby(of_metric, key=attrgetter("service_ids")):
+            yield metric, service_ids, [block.quantities for block in run]
 
 
 def cost_of(sums: Mapping[UsageMetric, Sum]) -> Decimal:

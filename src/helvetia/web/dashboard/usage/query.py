@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -82,8 +83,8 @@ class UsageQuery:
 
     def with_period(self, kind: PeriodKind, **days: date) -> "UsageQuery":
         """The same filters over another stretch of time, by the grain that fits it."""
-        bare = replace(self, kind=kind, month=None, first=None, last=None, grain=None, complaint=None)
-        return replace(bare, **days)  # type: ignore[arg-type]
+        chosen: dict[str, Any] = {"month": None, "first": None, "last": None, **days}
+        return replace(self, kind=kind, grain=None, complaint=None, **chosen)
 
     def of_day(self, day: date) -> "UsageQuery":
         return self.with_period(PeriodKind.CUSTOM, first=day, last=day)

@@ -14,6 +14,7 @@ from helvetia.web.dashboard.usage.facts import Bucket, UsageFacts
 from helvetia.web.dashboard.voice import Voice
 
 _MICROSECOND = timedelta(microseconds=1)
+_DATA = Markup('<data value="%s">%s</data>')
 
 
 def metric_title(metric: UsageMetric, voice: Voice) -> str:
@@ -47,12 +48,12 @@ def per_unit(total: HistoryTotal, voice: Voice) -> str:
 
 def exact_quantity(value: Decimal, voice: Voice) -> Markup:
     """A quantity as people read it, with every place of it for machines."""
-    return Markup('<data value="{}">{}</data>').format(f"{value:f}", voice.quantity(value))
+    return _DATA % (f"{value:f}", voice.quantity(value))
 
 
 def exact_cost(cost_minor: Decimal, shown_minor: int, voice: Voice) -> Markup:
     """An amount in whole cents, with every place of the cost for machines, as the API and files have it."""
-    return Markup('<data value="{}">{}</data>').format(f"{cost_minor.scaleb(-2):f}", voice.money(shown_minor, CURRENCY))
+    return _DATA % (f"{cost_minor.scaleb(-2):f}", voice.money(shown_minor, CURRENCY))
 
 
 def days_of(period: Period, voice: Voice) -> str:
