@@ -1,11 +1,12 @@
-"""How fast the usage explorer shows 90 days of 100 services, and what 200 open pages cost one API process.
+"""How fast the overview (50 services) and the usage explorer (100) show 90 days, and what 200 open pages cost.
 
-The explorer is asked open-loop over the real API process, beside the bare statement that its figures come from. Then
-200 pages of one account listen while pieces are written every few seconds: how long until the last page has them, and
-by how much the process grows. The load generator and the database share the cores.
+Both are asked open-loop over the real API process and timed to their last byte, the explorer beside the bare statement
+that its figures come from. Then 200 pages of one account listen while pieces are written every few seconds: how long
+until the last page has them, and by how much the process grows. The load generator and the database share the cores.
 """
 
 import asyncio
+import gzip
 import json
 import os
 import tempfile
@@ -33,7 +34,7 @@ from support.processes import running_command
 from support.sandbox_process import free_port, running_sandbox
 from support.whole_house import sandbox_variables
 
-SERVICES, DAYS = 100, 90
+SERVICES, OVERVIEW_SERVICES, DAYS = 100, 50, 90
 PAGES_PER_S, LASTS_S, ROUNDS = 2, 15.0, 5
 LISTENERS, CHANGES, CHANGE_EVERY_S = 200, 6, 6.0
 ANSWER_WITHIN_S = 120
@@ -45,6 +46,13 @@ _FILL = """
         1000000007 + service, at, at, at + interval '1 hour', at + interval '1 hour', 60
     FROM generate_series(%(from)s::timestamptz, %(to)s::timestamptz - interval '1 hour', %(step)s::interval) AS at,
         generate_series(1, %(services)s) AS service, unnest(enum_range(NULL::usage_metric)) AS metric
+"""
+_SERVE = """
+    INSERT INTO services (account_id, service_id, name, image, memory_mb, cpu_cores, replicas, wish, status, status_at,
+        created_at, updated_at)
+    SELECT %(account_id)s, md5(%(account_id)s::text || service)::uuid, 'service-' || service, 'demo', 64, 0.1, 1,
+        'running', 'running', %(from)s, %(from)s, %(from)s
+    FROM generate_series(1, %(services)s) AS service
 """
 _BARE = """
     SELECT day, service_id, metric, quantity FROM usage_days
@@ -59,7 +67,8 @@ async def run() -> dict[str, object]:
         cloned_database(server_url) as database_url,
     ):
         until, port = floor_hour(CLOCK.now()), free_port()
-        account_id, token = await fill(database_url, until)
+        overview_token = (await fill(database_url, until, OVERVIEW_SERVICES))[1]
+        account_id, token = await fill(database_url, until, SERVICES)
         with tempfile.TemporaryDirectory() as directory:
             environment = {
                 **await sandbox_variables(sandbox_url, f"sk_test_{uuid4().hex}"),
@@ -74,36 +83,41 @@ async def run() -> dict[str, object]:
                 headers = {"Authorization": f"Bearer {token}"}
                 connector = aiohttp.TCPConnector(limit=LISTENERS + 20)
                 async with aiohttp.ClientSession(base, headers=headers, timeout=timeout, connector=connector) as client:
-                    figures = await explorer(client, until)
+                    figures = await overview(client, overview_token)
+                    figures |= await explorer(client, until)
                     bare_ms = bare(database_url, account_id, until)
                     figures |= {"bare_statement_ms": round(bare_ms, 1)}
                     figures |= await listeners(client, database_url, account_id, api.pid)
     return {**figures, "cores": os.cpu_count(), "load_at_end": round(os.getloadavg()[0], 1)}
 
 
-async def fill(database_url: str, until: datetime) -> tuple[AccountId, str]:
+async def fill(database_url: str, until: datetime, services: int) -> tuple[AccountId, str]:
     """An account whose services have a piece a day, which makes the same rows by day as hour pieces do."""
     database = Database(database_url, enums=DATABASE_ENUMS)
     await database.open()
     accounts = AccountService(database, CLOCK, SubscriptionHooks(CLOCK))
-    user = await accounts.create_user("explorer@example.com")
+    user = await accounts.create_user(f"{services}@example.com")
     token = await accounts.create_token(user.account_id, "bench")
     for month in range(5):
         async with database.transaction() as tx:
             await keep_partitions(tx, LEDGER, until - timedelta(days=28 * month))
     async with database.transaction() as tx:
         await tx.execute("SET LOCAL statement_timeout = 0")
-        await tx.execute(_FILL, _values(user.account_id, until - timedelta(days=DAYS), until, timedelta(days=1)))
+        values = _values(user.account_id, until - timedelta(days=DAYS), until, timedelta(days=1), services)
+        await tx.execute(_SERVE, values)
+        await tx.execute(_FILL, values)
     async with database.transaction() as tx:
         await tx.execute("ANALYZE")
     await database.close()
     return user.account_id, token
 
 
-def _values(account_id: UUID, starts_at: datetime, ends_at: datetime, step: timedelta) -> dict[str, object]:
+def _values(
+    account_id: UUID, starts_at: datetime, ends_at: datetime, step: timedelta, services: int = SERVICES
+) -> dict[str, object]:
     return {
         "account_id": account_id,
-        "services": SERVICES,
+        "services": services,
         "from": starts_at,
         "to": ends_at,
         "step": step,
@@ -111,29 +125,51 @@ def _values(account_id: UUID, starts_at: datetime, ends_at: datetime, step: time
     }
 
 
+async def overview(client: aiohttp.ClientSession, token: str) -> dict[str, object]:
+    p50_ms, p95_ms, page = await shown(client, "/billing", token)
+    return {
+        "overview_services": OVERVIEW_SERVICES,
+        "overview_days": DAYS,
+        "overview_open_loop_per_s": PAGES_PER_S,
+        "overview_p50_ms": p50_ms,
+        "overview_p95_ms": p95_ms,
+        "overview_p95_ms_bound": 150,
+        **_size("overview", page),
+    }
+
+
 async def explorer(client: aiohttp.ClientSession, until: datetime) -> dict[str, object]:
     query = f"period=custom&from={until - timedelta(days=DAYS - 1):%Y-%m-%d}&to={until:%Y-%m-%d}"
-    size = 0
-
-    async def send(_: int) -> None:
-        nonlocal size
-        async with client.get(f"/billing/usage?{query}") as answer:
-            body = await answer.read()
-            assert answer.status == 200, body[:500]
-            size = len(body)
-
-    await open_loop(send, rate_per_s=PAGES_PER_S, lasts_s=2)
-    cuts = [quantiles(await open_loop(send, rate_per_s=PAGES_PER_S, lasts_s=LASTS_S), n=20) for _ in range(ROUNDS)]
+    p50_ms, p95_ms, page = await shown(client, f"/billing/usage?{query}")
     return {
         "explorer_services": SERVICES,
         "explorer_days": DAYS,
         "explorer_open_loop_per_s": PAGES_PER_S,
-        "explorer_p50_ms": round(median(cut[9] for cut in cuts)),
-        "explorer_p95_ms": round(median(cut[18] for cut in cuts)),
+        "explorer_p50_ms": p50_ms,
+        "explorer_p95_ms": p95_ms,
         "explorer_p95_ms_bound": 300,
-        "explorer_page_kb": size // 1024,
+        **_size("explorer", page),
         "runs": ROUNDS,
     }
+
+
+async def shown(client: aiohttp.ClientSession, path: str, token: str | None = None) -> tuple[int, int, bytes]:
+    """The median and the 95th percentile in milliseconds, each the median of some rounds, and the page."""
+    page, headers = b"", {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def send(_: int) -> None:
+        nonlocal page
+        async with client.get(path, headers=headers) as answer:
+            page = await answer.read()
+            assert answer.status == 200, page[:500]
+
+    await open_loop(send, rate_per_s=PAGES_PER_S, lasts_s=2)
+    cuts = [quantiles(await open_loop(send, rate_per_s=PAGES_PER_S, lasts_s=LASTS_S), n=20) for _ in range(ROUNDS)]
+    return round(median(cut[9] for cut in cuts)), round(median(cut[18] for cut in cuts)), page
+
+
+def _size(name: str, page: bytes) -> dict[str, object]:
+    return {f"{name}_page_kb": len(page) // 1024, f"{name}_page_gzip_kb": len(gzip.compress(page)) // 1024}
 
 
 def bare(database_url: str, account_id: AccountId, until: datetime) -> float:
