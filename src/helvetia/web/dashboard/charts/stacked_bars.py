@@ -12,6 +12,8 @@ PLOT_HEIGHT_PX = 180
 _GAP_SHARE = Decimal("0.14")
 _TICKS_MAX = 4
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
+_LABELS_MAX = 6
+_FEW_BARS = 24  # beyond it one label less, so that dates keep apart on a telephone
 _CENTI = Decimal("0.01")
 
 
@@ -80,7 +82,7 @@ def draw_stacked_bars(bars: Sequence[Bar], said: ChartWords, tick_words: Sequenc
     slot = Decimal(100) / max(1, len(bars))
     drawn = [part for place, bar in enumerate(bars) for part in _draw(bar, place * slot, slot, top)]
     first_expected = next((place for place, bar in enumerate(bars) if bar.is_expected), None)
-    every = max(1, -(-len(bars) // 6))
+    every = max(1, -(-len(bars) // (_LABELS_MAX if len(bars) <= _FEW_BARS else _LABELS_MAX - 1)))
     return StackedBars(
         name=said.name,
         caption=said.caption,
