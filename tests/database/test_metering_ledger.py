@@ -12,9 +12,9 @@ from helvetia.accounts.model import Account, AccountKind
 from helvetia.accounts.store import insert_account
 from helvetia.containers.errors import HostUnavailable
 from helvetia.containers.model import (
-    ContainerCounters,
     ContainerRecord,
     ContainerSpec,
+    Counts,
     HoldCause,
     ServiceDefinition,
     Volume,
@@ -481,8 +481,7 @@ async def test_readings_that_arrive_late_move_bytes_to_their_own_window_and_fill
     before = (await house.totals()).quantities
     assert await house.used(BANDWIDTH, ends_at=at(11)) == 7 * 60 * 55
     late = [
-        ContainerCounters(
-            container_id=(await house.host.list_containers())[0].container_id,
+        Counts(
             sampled_ns=to_ns(at(10, 55) + timedelta(minutes=minute)),
             memory_bytes=1000,
             memory_peak_bytes=1000,

@@ -41,8 +41,8 @@ class _Fold:
         return has_room and (batch["listed"] is None or (self.there | self.latest.keys()) <= set(batch["listed"]))
 
     def add(self, batch: dict[str, Any]) -> None:
-        for item in batch["items"]:
-            self._add_item(item["record"], item["counters"], batch["looked_ns"], batch.get("told_ns", 0))
+        for record, counts in batch["items"]:
+            self._add_item(record, counts, batch["looked_ns"], batch.get("told_ns", 0))
         if batch.get("clocks") is not None and batch["clocks"] not in self.clocks[-1:]:
             self.clocks.append(batch["clocks"])
         if batch["listed"] is not None and self.listed is None:
@@ -50,7 +50,7 @@ class _Fold:
         if batch["listed"] is not None:
             self.there = frozenset(batch["listed"])
 
-    def _add_item(self, record: dict[str, Any], counters: dict[str, Any] | None, looked_ns: int, told_ns: int) -> None:
+    def _add_item(self, record: dict[str, Any], counts: tuple[Any, ...] | None, looked_ns: int, told_ns: int) -> None:
         seen = self.latest.get(record["container_id"])
         if seen is None or seen["record"] != record:
             seen = {"record": record, "looked_ns": looked_ns, "told_ns": told_ns, "readings": []}
@@ -58,9 +58,9 @@ class _Fold:
             self.sightings.append(seen)
         elif record["state"] in _GOES_ON:
             seen["looked_ns"] = max(seen["looked_ns"], looked_ns)
-        if counters is not None:
+        if counts is not None:
             self.readings += 1
-            seen["readings"].append(_values_of(counters))
+            seen["readings"].append(counts)
 
 
 def fold_looks(bodies: Sequence[bytes]) -> tuple[bytes, int]:
@@ -102,17 +102,20 @@ def _fold(bodies: Iterable[bytes], readings_max: int) -> tuple[bytes, int]:
 
 
 def _foldable(body: bytes) -> dict[str, Any] | None:
-    """A batch of nothing but containers, as JSON."""
+    """A batch of nothing but containers, as JSON; each item is its record and what was counted."""
     try:
         batch: dict[str, Any] = from_json(body)
         tells_all = isinstance(batch["looked_ns"], int) and {"listed", "interval_ms"} <= batch.keys()
-        is_fine = tells_all and batch["held"] is None and all(map(_is_container, batch["items"]))
+        items = [(item["record"], _counted(item["counters"])) for item in batch["items"]]
+        is_fine = tells_all and batch["held"] is None and all(_is_container(record) for record, _ in items)
     except (ValueError, KeyError, TypeError):
         return None
-    return batch if is_fine else None
+    return {**batch, "items": items} if is_fine else None
 
 
-def _is_container(item: dict[str, Any]) -> bool:
-    record, counters = item["record"], item["counters"]
-    is_read = counters is None or len(_values_of(counters)) == len(COLUMNS)
-    return isinstance(record["container_id"], str) and isinstance(record["state"], str) and is_read
+def _counted(counters: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    return None if counters is None else _values_of(counters)
+
+
+def _is_container(record: dict[str, Any]) -> bool:
+    return isinstance(record["container_id"], str) and isinstance(record["state"], str)

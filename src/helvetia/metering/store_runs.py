@@ -5,12 +5,12 @@ Rows of runs are locked in the order of their key by everybody, so two writers w
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import compress
+from itertools import chain, compress, repeat
 from operator import attrgetter
 
 from psycopg.rows import class_row
 
-from helvetia.containers.model import ContainerCounters
+from helvetia.containers.model import Counts
 from helvetia.containers.store_transfers import share_owners
 from helvetia.database.array_literal import plain_array, text_array
 from helvetia.database.pool import Transaction
@@ -60,8 +60,6 @@ WITH run AS (
 )
 SELECT incarnation, min(sampled_ns) FROM new GROUP BY incarnation
 """
-
-_COUNTERS = ("memory_bytes", "memory_peak_bytes", "cpu_ns", "transmitted_bytes", "received_bytes", "external_bytes")
 
 _SAVE_FINDINGS = """
 INSERT INTO metering_findings AS f (account_id, service_id, incarnation, kind, cause, starts_ns, ends_ns, detail,
@@ -200,7 +198,7 @@ async def _replace_runs(tx: Transaction, ordered: Sequence[Run]) -> None:
 
 async def insert_readings(
     tx: Transaction,
-    readings: Iterable[tuple[Run, Sequence[ContainerCounters]]],
+    readings: Iterable[tuple[Run, Sequence[Counts]]],
     *,
     interval_ms: int,
     recorded_at: datetime,
@@ -210,16 +208,17 @@ async def insert_readings(
 
     `siblings`: for a run of several owners, the parts of the others: a reading of one may change what another used.
     """
-    runs = {run.incarnation: (run, own) for run, own in sorted(readings, key=lambda one: one[0].incarnation)}
+    runs = {run.incarnation: (run, own) for run, own in sorted(readings, key=lambda one: one[0].incarnation) if own}
     if not runs:
         return []
-    rows = [counters for _, own in runs.values() for counters in own]
+    columns = zip(*chain.from_iterable(own for _, own in runs.values()), strict=True)
+    numbers = (repeat(number, len(own)) for number, (_, own) in enumerate(runs.values(), 1))
     values = {
-        **{name: plain_array(map(attrgetter(name), rows)) for name in ("sampled_ns", *_COUNTERS)},
+        **{name: plain_array(column) for name, column in zip(Counts._fields, columns, strict=True)},
         "accounts": plain_array(run.account_id for run, _ in runs.values()),
         "services": plain_array(run.service_id for run, _ in runs.values()),
         "incarnations": text_array(runs),
-        "numbers": plain_array(number for number, (_, own) in enumerate(runs.values(), 1) for _ in own),
+        "numbers": plain_array(chain.from_iterable(numbers)),
         "interval_ms": interval_ms,
         "recorded_at": recorded_at,
     }

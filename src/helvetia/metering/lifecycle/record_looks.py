@@ -11,7 +11,7 @@ from operator import attrgetter
 
 import structlog
 
-from helvetia.containers.model import ContainerCounters, ContainerRecord, StorageSize
+from helvetia.containers.model import ContainerCounters, ContainerRecord, Counts, StorageSize
 from helvetia.containers.store_transfers import transfers_of
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
@@ -23,6 +23,7 @@ from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, 
 from helvetia.metering.windows import store_parts, store_steps
 
 _log = structlog.get_logger()
+_counts_of = attrgetter(*Counts._fields)
 
 
 class LookRecorder:
@@ -156,7 +157,7 @@ class LookRecorder:
         book: RunBook,
         stored: Mapping[str, Run],
         changed: dict[str, Run],
-        readings: Iterable[tuple[Run, list[ContainerCounters]]],
+        readings: Iterable[tuple[Run, list[Counts]]],
     ) -> dict[str, Run]:
         """Write runs and readings, each under the owner of its time; the rows as they were written."""
         current = []
@@ -190,9 +191,9 @@ def _sightings(
     records: Sequence[ContainerRecord], counters: Iterable[ContainerCounters], looked_ns: int, told_ns: int
 ) -> list[Sighting]:
     """A look; counters of a container that it does not tell of are dropped."""
-    read = defaultdict[str, list[ContainerCounters]](list)
+    read = defaultdict[str, list[Counts]](list)
     for one in counters:
-        read[one.container_id].append(one)
+        read[one.container_id].append(Counts(*_counts_of(one)))
     return [
         Sighting(record=one, looked_ns=looked_ns, told_ns=told_ns, readings=read.pop(one.container_id, ()))
         for one in records
@@ -220,9 +221,9 @@ def _earlier(one: Run, other: Run) -> Run:
     return one if one.closed_at is None and firsts[0] < firsts[1] else other
 
 
-def _by_run(sightings: Iterable[Sighting], runs: Mapping[str, Run]) -> list[tuple[Run, list[ContainerCounters]]]:
+def _by_run(sightings: Iterable[Sighting], runs: Mapping[str, Run]) -> list[tuple[Run, list[Counts]]]:
     """The readings of each run, in order; those of nobody's container are dropped."""
-    found = defaultdict[str, list[ContainerCounters]](list)
+    found = defaultdict[str, list[Counts]](list)
     for seen in sightings:
         if seen.readings:
             found[seen.record.incarnation or ""] += seen.readings
@@ -230,7 +231,7 @@ def _by_run(sightings: Iterable[Sighting], runs: Mapping[str, Run]) -> list[tupl
     return [(runs[name], sorted(own, key=by_time)) for name, own in found.items() if name in runs]
 
 
-def _grow(run: Run, readings: Sequence[ContainerCounters]) -> Run:
+def _grow(run: Run, readings: Sequence[Counts]) -> Run:
     """The run after some readings of it: it was seen then, and the first that tells bytes decides which bytes count."""
     first = next((one for one in readings if one.transmitted_bytes is not None), None)
     if run.counts_external is None and first is not None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from helvetia.containers.model import ContainerCounters
+from helvetia.containers.model import Counts
 from helvetia.containers.store_transfers import Transfer
 from helvetia.kernel.identity import ServiceId
 from helvetia.metering.model import Run
@@ -82,13 +82,15 @@ def split_run(whole: Run, known: Iterable[Run], transfers: Sequence[Transfer]) -
     return parts
 
 
-def route(parts: Sequence[Run], readings: Iterable[ContainerCounters]) -> list[tuple[Run, list[ContainerCounters]]]:
+def route(parts: Sequence[Run], readings: Sequence[Counts]) -> list[tuple[Run, Sequence[Counts]]]:
     """Each reading with the part that it was taken in; one at the instant of a transfer is still the former owner's."""
-    found: dict[str, tuple[Run, list[ContainerCounters]]] = {}
+    if len(parts) == 1:
+        return [(parts[0], readings)]
+    found: dict[str, tuple[Run, list[Counts]]] = {}
     for reading in readings:
         part = next((one for one in reversed(parts) if one.started_ns < reading.sampled_ns), parts[0])
         found.setdefault(part.incarnation, (part, []))[1].append(reading)
-    return list(found.values())
+    return [*found.values()]
 
 
 def _part(whole: Run, starts_ns: int, ends_ns: int | None, former: Run | None) -> Run:

@@ -5,11 +5,14 @@ Never invents usage: a finish that nobody saw is the last instant the run was se
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
-from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState
+from helvetia.containers.model import ContainerRecord, ContainerState, Counts
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_S
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
+
+_sampled_ns = attrgetter("sampled_ns")
 
 CLOCKS_APART_NS = 5 * NS_PER_S
 """So far may the engine's clock be ahead of the instant at which it had told of the finish."""
@@ -26,7 +29,7 @@ class Sighting:
     record: ContainerRecord
     looked_ns: int
     told_ns: int = 0
-    readings: Sequence[ContainerCounters] = ()
+    readings: Sequence[Counts] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ def trace_runs(
         if owner is None:
             findings.append(_leak(record, looked_ns))
             continue
-        read_ns = max((one.sampled_ns for one in seen.readings), default=0)
+        read_ns = max(map(_sampled_ns, seen.readings), default=0)
         run = sight(record, owner, node, looked_ns, read_ns, told_ns=seen.told_ns)
         if run is None:
             continue

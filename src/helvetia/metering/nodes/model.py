@@ -7,9 +7,10 @@ reason; the rest of its batch counts. Instants are nanoseconds since the epoch b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from uuid import UUID
 
-from helvetia.containers.model import ContainerCounters, ContainerRecord, StorageSize
+from helvetia.containers.model import ContainerCounters, ContainerRecord, Counts, StorageSize
 from helvetia.kernel.clock_steps import ClockReading
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_S
@@ -27,15 +28,7 @@ SIGHTINGS_MAX = 4_000
 READINGS_MAX = 10_000
 """A post of several looks holds no more of them: it is one transaction."""
 
-COLUMNS = (
-    "sampled_ns",
-    "memory_bytes",
-    "memory_peak_bytes",
-    "cpu_ns",
-    "transmitted_bytes",
-    "received_bytes",
-    "external_bytes",
-)
+COLUMNS = Counts._fields
 HELD_MAX = 3_000
 HELD_CHARS_MAX = 200_000
 """What is there of more than that does not fit in a post: then a look at the sizes ends nothing."""
@@ -194,58 +187,30 @@ def believed(
         reason = "malformed"
     if reason is not None:
         return None, [Refused(sighting=place, reading=None, reason=reason)]
-    readings = _rows(seen)
+    readings = list(starmap(Counts, zip(*seen.columns, strict=True)))
     refusals: list[Refused] = []
     if _is_doubtful(seen, now_ns):
-        reasons = [_refused_counters(one, seen.record, now_ns) for one in readings]
+        reasons = [_refused_counts(one, seen.record.started_ns or 0, now_ns) for one in readings]
         readings = [one for one, refused in zip(readings, reasons, strict=True) if refused is None]
         refusals = [Refused(sighting=place, reading=number, reason=one) for number, one in enumerate(reasons) if one]
     looked_ns, told_ns = min(seen.looked_ns, now_ns), min(seen.told_ns, now_ns)
     return Sighting(record=seen.record, looked_ns=looked_ns, told_ns=told_ns, readings=readings), refusals
 
 
-def _rows(seen: NodeSighting) -> list[ContainerCounters]:
-    container_id = seen.record.container_id
-    return [
-        ContainerCounters(
-            container_id=container_id,
-            sampled_ns=sampled_ns or 0,
-            memory_bytes=memory_bytes,
-            memory_peak_bytes=memory_peak_bytes,
-            cpu_ns=cpu_ns,
-            transmitted_bytes=transmitted_bytes,
-            received_bytes=received_bytes,
-            external_bytes=external_bytes,
-        )
-        for (
-            sampled_ns,
-            memory_bytes,
-            memory_peak_bytes,
-            cpu_ns,
-            transmitted_bytes,
-            received_bytes,
-            external_bytes,
-        ) in zip(*seen.columns, strict=True)
-    ]
-
-
 def _is_doubtful(seen: NodeSighting, now_ns: int) -> bool:
     """Whether any reading may be refused: judged by the worst of each column, which is quick and errs to doubt."""
     if not seen.columns:
         return False
-    ends = [(min(known, default=0), max(known, default=0)) for known in map(_measured, seen.columns)]
+    measured = [[one for one in column if one is not None] for column in seen.columns]
+    ends = [(min(known, default=0), max(known, default=0)) for known in measured]
     first_ns, last_ns = ends[0]
     started_ns = seen.record.started_ns or 0
     lived_s = (first_ns - started_ns) // NS_PER_S + 1
     bounds = (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX, lived_s * CORES_MAX * NS_PER_S, *[lived_s * BYTES_PER_S_MAX] * 3)
     is_out = any(least < 0 or most > bound for (least, most), bound in zip(ends[1:], bounds, strict=True))
     is_out_of_time = last_ns > now_ns + SKEW_MAX_NS or first_ns < max(started_ns, now_ns - AGE_MAX_NS)
-    outward = zip(seen.columns[-1], seen.columns[-3], strict=True)
+    outward = zip(seen.columns[-1], seen.columns[-3], strict=True) if measured[-1] else ()
     return is_out or is_out_of_time or any(one is not None and not 0 <= one <= (whole or 0) for one, whole in outward)
-
-
-def _measured(column: Sequence[int | None]) -> Sequence[int]:
-    return [one for one in column if one is not None]
 
 
 def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -> str | None:
@@ -274,6 +239,10 @@ def _refused_counters(counters: ContainerCounters, record: ContainerRecord, now_
     started_ns = record.started_ns
     if counters.container_id != record.container_id or started_ns is None:
         return "malformed"
+    return _refused_counts(counters, started_ns, now_ns)
+
+
+def _refused_counts(counters: ContainerCounters | Counts, started_ns: int, now_ns: int) -> str | None:
     if counters.sampled_ns > now_ns + SKEW_MAX_NS:
         return "in_future"
     if counters.sampled_ns < max(started_ns, now_ns - AGE_MAX_NS):
