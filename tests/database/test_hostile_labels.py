@@ -37,7 +37,7 @@ async def _runs(world: NodeWorld) -> list[tuple[object, str]]:
 async def test_an_account_label_of_another_tenant_bills_the_services_owner_alone(world: NodeWorld) -> None:
     other = await _other_tenant(world)
     looks = LookRecorder(world.database, CLOCK, interval_ms=10_000)
-    await looks.record("here", [world.record(account_id=other)], [world.counters()], world.now_ns)
+    await looks.record("here", [world.record(account_id=other)], [world.counters()], world.now_ns, told_ns=world.now_ns)
     assert await _runs(world) == [(world.account_id, "c1")]
     assert (await world.totals()).quantities[UsageMetric.BANDWIDTH_GB] == 777
 
@@ -45,7 +45,7 @@ async def test_an_account_label_of_another_tenant_bills_the_services_owner_alone
 async def test_a_service_label_of_nobody_bills_not_even_the_account_that_it_names(world: NodeWorld) -> None:
     looks = LookRecorder(world.database, CLOCK, interval_ms=10_000)
     stray = world.record(service_id=new_service_id())
-    await looks.record("here", [stray], [world.counters()], world.now_ns)
+    await looks.record("here", [stray], [world.counters()], world.now_ns, told_ns=world.now_ns)
     assert all(account_id != world.account_id for account_id, _ in await _runs(world))
     assert not any((await world.totals()).quantities.values())
 
@@ -55,7 +55,7 @@ async def test_a_run_keeps_its_owner_when_its_labels_name_another_later(world: N
     looks = LookRecorder(world.database, CLOCK, interval_ms=10_000)
     first = world.record()
     for record in (first, replace(first, account_id=other), replace(first, service_id=new_service_id())):
-        await looks.record("here", [record], [world.counters()], world.now_ns)
+        await looks.record("here", [record], [world.counters()], world.now_ns, told_ns=world.now_ns)
     assert (await _runs(world)).count((world.account_id, "c1")) == 1
     assert all(account_id != other for account_id, _ in await _runs(world))
     assert (await world.totals()).quantities[UsageMetric.BANDWIDTH_GB] == 777

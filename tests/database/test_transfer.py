@@ -186,7 +186,7 @@ class Life:
             former, to = (self.owners[(move + step) % len(self.owners)] for step in (0, 1))
             await transfer(self.house, self.service_id, former, to)
         elif fact.kind == "look":
-            await looks.record(self.name, [self.record(fact)], self.counters(fact), fact.at_ns)
+            await looks.record(self.name, [self.record(fact)], self.counters(fact), fact.at_ns, told_ns=fact.at_ns)
         elif fact.kind == "size":
             await looks.record_sizes(self.name, self.sizes(fact), fact.at_ns)
 
