@@ -40,6 +40,24 @@ EXCEPTIONS: dict[Change, str] = {
         ),
         "needs Stripe: test_billing_actions and tests/gateway look at its entries",
     ),
+    **dict.fromkeys(
+        (
+            ("POST", "/billing/plans/choose"),
+            ("POST", "/billing/plans/keep"),
+            ("POST", "/billing/plans/change/{change_id}"),
+            ("POST", "/billing/plans/end"),
+            ("POST", "/billing/portal"),
+            ("POST", "/billing/settings/notices"),
+            ("POST", "/billing/settings/organizations"),
+            ("POST", "/billing/suspension/order"),
+            ("POST", "/billing/suspension/free"),
+        ),
+        "a form over the very service that the API's route calls, and that writes the entry",
+    ),
+    ("POST", "/billing/settings/reader"): "test_settings_pages looks at its entry",
+    ("POST", "/billing/settings/theme"): "a cookie of the reader's browser; nothing is stored",
+    ("POST", "/admin/sign-in"): "the operator's session is a signed cookie; nothing is stored",
+    ("POST", "/admin/sign-out"): "the operator's session is a signed cookie; nothing is stored",
 }
 
 

@@ -24,7 +24,7 @@ from support.whole_house import sandbox_variables
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """Runs `helvetia …` with just these variables set; says exit code and what was printed."""
+    """Runs `helvetia …` with just these variables set; says exit code and what was printed, or complained of where nothing was."""
 
     directory: Path
     variables: dict[str, str]
@@ -36,10 +36,10 @@ class Operator:
             env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **self.variables},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 120)
-        return process.returncode or 0, out.decode()
+        out, complaints = await asyncio.wait_for(process.communicate(), 120)
+        return process.returncode or 0, (out or complaints).decode()
 
 
 @pytest.fixture

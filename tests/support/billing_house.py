@@ -41,6 +41,9 @@ class MovableClock(ManualClock):
     def wall(self) -> datetime:
         return super().wall() + self.wall_shift
 
+    def monotonic(self) -> float:
+        return super().monotonic() + self.wall_shift.total_seconds()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingHouse:

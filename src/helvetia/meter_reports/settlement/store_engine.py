@@ -21,9 +21,12 @@ from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import HOUR, Period, floor_hour
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
 
-# What a stretch [{starts}, {ends}) at a node loses to the steps of its clock.
-_SKIPPED = """(SELECT coalesce(sum(greatest(0, least({ends}, s.stepped_to_ns)
-    - greatest({starts}, s.stepped_to_ns - s.step_ns))), 0) FROM metering_clock_steps s
+# What a stretch [{starts}, {ends}) of a life until {until} loses to the steps of its node's clock: a step that was seen
+# late took away the last of the time that it can have, as the ledger counts it.
+_SKIPPED = """(SELECT coalesce(sum(greatest(0, least({ends}, jump.from_ns + s.step_ns)
+    - greatest({starts}, jump.from_ns))), 0) FROM metering_clock_steps s CROSS JOIN LATERAL (
+        SELECT greatest(coalesce(s.since_ns, s.stepped_to_ns - s.step_ns),
+            least({until}, s.stepped_to_ns) - s.step_ns) AS from_ns) AS jump
     WHERE s.node = {node} AND s.step_ns > 0)"""
 # The pieces of whole closed hours; `told` is what the engine says of the same hours.
 _AGAINST_PIECES = """
@@ -43,13 +46,14 @@ _AGAINST_PIECES = """
 _COMPUTE = f"""
     WITH ran AS (
         SELECT h AS hour_ns, r.node, greatest(r.started_ns, h) AS starts_ns,
-            least(coalesce(r.finished_ns, r.seen_ns), h + %(hour)s) AS ends_ns
+            least(coalesce(r.finished_ns, r.seen_ns), h + %(hour)s) AS ends_ns,
+            coalesce(r.finished_ns, r.seen_ns) AS life_end_ns
         FROM generate_series(%(from_ns)s::bigint, %(until_ns)s::bigint - 1, %(hour)s) AS h
         JOIN container_runs r ON r.account_id = %(account_id)s AND r.started_ns < h + %(hour)s
             AND coalesce(r.finished_ns, r.seen_ns) > h
     ), told AS (
         SELECT hour_ns AS starts_ns, sum(ends_ns - starts_ns
-            - {_SKIPPED.format(starts="starts_ns", ends="ends_ns", node="ran.node")}) AS quantity
+            - {_SKIPPED.format(starts="starts_ns", ends="ends_ns", until="life_end_ns", node="ran.node")}) AS quantity
         FROM ran GROUP BY hour_ns
     ), {_AGAINST_PIECES.format(metric="COMPUTE_HOURS")}
 """
@@ -78,19 +82,21 @@ _STORAGE = f"""
             WHERE r.account_id = o.account_id AND r.service_id = o.service_id AND r.holder = o.holder
                 AND r.sampled_ns <= h.first_ns ORDER BY r.sampled_ns DESC LIMIT 1) AS former
     ), held AS (
-        SELECT h.node, s.size_bytes, greatest(s.sampled_ns, h.first_ns, %(from_ns)s) AS starts_ns,
+        SELECT h.node, s.size_bytes, h.until_ns AS life_end_ns,
+            greatest(s.sampled_ns, h.first_ns, %(from_ns)s) AS starts_ns,
             least(lead(s.sampled_ns) OVER (PARTITION BY h.service_id, h.holder ORDER BY s.sampled_ns), h.until_ns,
                 %(until_ns)s) AS ends_ns
         FROM sizes s JOIN holders h USING (service_id, holder)
     ), by_hour AS (
-        SELECT h AS hour_ns, node, size_bytes, greatest(starts_ns, h) AS starts_ns,
+        SELECT h AS hour_ns, node, size_bytes, life_end_ns, greatest(starts_ns, h) AS starts_ns,
             least(ends_ns, h + %(hour)s) AS ends_ns
         FROM held CROSS JOIN LATERAL
             generate_series(starts_ns - mod(starts_ns, %(hour)s::bigint), ends_ns - 1, %(hour)s) AS h
         WHERE starts_ns < ends_ns
     ), told AS (
         SELECT hour_ns AS starts_ns, sum(size_bytes::numeric * (ends_ns - starts_ns
-            - {_SKIPPED.format(starts="starts_ns", ends="ends_ns", node="by_hour.node")})) AS quantity
+            - {_SKIPPED.format(starts="starts_ns", ends="ends_ns", until="life_end_ns", node="by_hour.node")}
+            )) AS quantity
         FROM by_hour GROUP BY hour_ns
     ), {_AGAINST_PIECES.format(metric="STORAGE_GB")}
 """
