@@ -24,7 +24,7 @@ from support.whole_house import sandbox_variables
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """Runs `helvetia …` with just these variables set; says exit code and what was printed, or complained of where nothing was."""
+    """Runs `helvetia …` with just these variables set; says exit code and output, or complaints where there is none."""
 
     directory: Path
     variables: dict[str, str]
