@@ -213,14 +213,14 @@ async def test_gap_is_told_with_when_and_never_guessed(
             """INSERT INTO metering_findings (account_id, service_id, incarnation, kind, cause, starts_ns, ends_ns,
                 detail, recorded_at) VALUES (%s, %s, 'x', 'gap', %s, %s, %s, 'the node did not answer', %s)""",
             (
-                *(user.account_id, services["web"], next(iter(FindingCause)).value),
+                *(user.account_id, services["web"], FindingCause.NODE_LOST.value),
                 *(to_ns(day), to_ns(day + timedelta(minutes=20)), clock.now()),
             ),
         )
     async with world.as_user(user) as client:
         text = await page(client, USAGE)
     assert "1 gap, which is never billed" in text
-    assert "the node did not answer" in text
+    assert "its node was lost; counted until it was last heard of" in text
 
 
 async def test_foreign_service_and_piece_answer_as_missing_ones(

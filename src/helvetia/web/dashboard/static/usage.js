@@ -35,6 +35,8 @@
     return (isShort && at % 86400 ? hours : days).format(new Date(at * 1000));
   };
 
+  const besideLabels = (_, labels) => Math.max(56, 16 + 7 * Math.max(0, ...(labels ?? []).map((label) => label.length)));
+
   const withLimit = (figure) => (u) => {
     const limit = Number(figure.dataset.limit);
     const y = u.valToPos(limit, "y", true);
@@ -88,7 +90,7 @@
         ],
         axes: [
           { ...axis, font, size: 28, space: 72, grid: { show: false }, values: (u, at) => at.map(dayOrHour(u)) },
-          { ...axis, font, size: 56, gap: 8, values: (u, values) => values.map(words) },
+          { ...axis, font, size: besideLabels, gap: 8, values: (u, values) => values.map(words) },
         ],
         hooks: { draw: [withLimit(figure)], setSelect: [(u) => { u.zoomed = u.select.width > 0; }] },
       },

@@ -29,6 +29,7 @@ from helvetia.web.dashboard.usage.words import (
     days_of,
     exact_cost,
     exact_quantity,
+    gap_words,
     metric_title,
     metric_unit,
     per_unit,
@@ -267,7 +268,7 @@ def gap_line(gap: UsageGap, facts: UsageFacts) -> GapLine:
     return GapLine(
         when=f"{voice.full_instant(gap.starts_at)} – {voice.full_instant(gap.ends_at)}",
         service=facts.names.get(gap.service_id, ""),
-        why=gap.detail,
+        why=gap_words(gap, voice),
     )
 
 

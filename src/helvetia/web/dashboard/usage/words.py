@@ -10,6 +10,7 @@ from helvetia.costs.history import HistoryTotal
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain
+from helvetia.metering.model import FindingCause, UsageGap
 from helvetia.web.dashboard.usage.facts import Bucket, UsageFacts
 from helvetia.web.dashboard.voice import Voice
 
@@ -24,6 +25,18 @@ def metric_title(metric: UsageMetric, voice: Voice) -> str:
         UsageMetric.BANDWIDTH_GB: voice.say("Bandwidth"),
         UsageMetric.STORAGE_GB: voice.say("Storage"),
     }[metric]
+
+
+def gap_words(gap: UsageGap, voice: Voice) -> str:
+    """Why something may be missing; the record's own words where the cause alone says too little."""
+    return {
+        FindingCause.NO_READING: voice.say("memory was not read; none is counted"),
+        FindingCause.ENGINE_UNREACHABLE: voice.say("the engine could not be asked"),
+        FindingCause.FINISH_UNSEEN: voice.say("its end was not seen; counted until it was last seen"),
+        FindingCause.RUNS_UNSEEN: voice.say("runs of it came and went unseen; none is counted"),
+        FindingCause.SIZE_UNKNOWN: voice.say("its size could not be read; none is counted"),
+        FindingCause.NODE_LOST: voice.say("its node was lost; counted until it was last heard of"),
+    }.get(gap.cause, gap.detail)
 
 
 def metric_unit(metric: UsageMetric, voice: Voice) -> str:
