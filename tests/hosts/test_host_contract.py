@@ -172,7 +172,8 @@ async def test_one_that_ends_by_itself_keeps_its_exit_code(host: ContainerHost, 
     assert ended.exit_code == 3
     assert ended.started_ns is not None
     assert ended.finished_ns is not None
-    assert 200_000_000 <= ended.finished_ns - ended.started_ns < 3_000_000_000
+    # An engine writes the start down when the process runs already: some thousandths of a second of it are before.
+    assert 150_000_000 <= ended.finished_ns - ended.started_ns < 3_000_000_000
 
 
 async def test_start_and_end_are_told_as_events(host: ContainerHost) -> None:
