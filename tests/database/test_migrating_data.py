@@ -68,8 +68,15 @@ def _fill(url: str) -> None:
             (ACCOUNT, SERVICE, MARCH),
         )
         connection.execute(
-            "INSERT INTO storage_readings VALUES (%s, %s, 'v', 1774998000000000000, 50, %s)", (ACCOUNT, SERVICE, MARCH)
+            "INSERT INTO storage_holders (account_id, service_id, holder, kind, node, first_ns, seen_ns)"
+            " VALUES (%s, %s, 'v', 'volume', 'n', 1774990000000000000, 1774998000000000000)",
+            (ACCOUNT, SERVICE),
         )
+        for at_ns, size_bytes in ((1774998000000000000, 50), (1774990000000000000, 70)):
+            connection.execute(
+                "INSERT INTO storage_readings VALUES (%s, %s, 'v', %s, %s, %s)",
+                (ACCOUNT, SERVICE, at_ns, size_bytes, MARCH),
+            )
 
 
 def _all(url: str, sql: str) -> list[tuple[object, ...]]:
@@ -81,7 +88,7 @@ def _state(url: str) -> list[object]:
     return [
         _all(url, "SELECT incarnation, quantity, period_start FROM usage_records ORDER BY 1, 2"),
         _all(url, "SELECT incarnation, sampled_ns FROM container_readings"),
-        _all(url, "SELECT holder, size_bytes FROM storage_readings"),
+        _all(url, "SELECT holder, size_bytes FROM storage_readings ORDER BY sampled_ns"),
         _all(url, "SELECT day::text, quantity FROM usage_days ORDER BY day"),
         _all(url, "SELECT month::text, quantity FROM usage_months ORDER BY month"),
         _all(url, "SELECT incarnation FROM usage_record_keys"),
@@ -96,6 +103,7 @@ def test_rows_from_before_stay_and_are_rolled_up(old_url: str) -> None:
     assert before[3] == [("2026-03-31", 16), ("2026-04-01", 7)]
     assert before[4] == [("2026-03-01", 16), ("2026-04-01", 7)]
     assert before[5] == [("record:k",)]
+    assert _all(old_url, "SELECT sized_ns, size_bytes FROM storage_holders") == [(1774998000000000000, 50)]
     with psycopg.connect(old_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", (BEFORE,))
     migrate(old_url)

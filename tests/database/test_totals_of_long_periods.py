@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from helvetia.database.pool import Database
+from helvetia.enforcement.store import quota_use
 from helvetia.kernel.clock import to_ns
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
@@ -41,6 +42,8 @@ async def test_totals_of_any_period_over_months_are_the_sum_of_its_records(datab
         )
         hours = [hour for hour in range(1, HOURS + 1) if START + timedelta(hours=hour) in period]
         assert (await house.totals(period)).quantities[UsageMetric.BANDWIDTH_GB] == sum(hours), period
+        async with database.transaction() as tx:
+            assert (await quota_use(tx, house.account_id, period)).bandwidth_bytes == sum(hours), period
 
 
 async def test_the_bytes_of_a_run_are_summed_on_from_its_last_count_and_anew_from_an_earlier_one(

@@ -19,16 +19,19 @@ from uuid import uuid4
 
 import aiohttp
 from bench_subscription_page import until_ready
-from costs_ledger import DAYS, EXPORT_DAYS, Ledger, make_ledger
+from costs_ledger import DAYS, EXPORT_DAYS, PERIOD_BEGAN, Ledger, make_ledger
 from loads import CLOCK, open_loop
 
 from helvetia.catalogue.prices import METERED_PRICES
 from helvetia.costs.history import RunningQuantities, price_blocks
+from helvetia.database.enums import DATABASE_ENUMS
+from helvetia.database.pool import Database
 from helvetia.kernel.identity import new_service_id
 from helvetia.kernel.money import EXACT
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain, UsageBlock, UsageFilter
+from helvetia.metering.store_usage import totals
 from support.databases import cloned_database, running_server
 from support.processes import RunningCommand, running_command
 from support.sandbox_process import free_port, running_sandbox
@@ -79,7 +82,8 @@ async def measure(url: str, ledger: Ledger, api: RunningCommand) -> dict[str, ob
                 assert answer.status == 200, body[:500]
                 return body
 
-        figures = {**await _open(get, "usage"), **await _open(get, "estimate"), **await _history(get, ledger)}
+        figures = {**await _open(get, "usage"), **await _open(get, "estimate")}
+        figures |= {**await _bare(ledger), **await _history(get, ledger)}
         query = f"usage/export?grain=hour&format=csv&{_range(ledger, EXPORT_DAYS)}"
         began_s, lines = CLOCK.monotonic(), 0
         async with session.get(
@@ -97,13 +101,30 @@ async def _open(get: Get, path: str) -> dict[str, object]:
     async def send(_: int) -> None:
         await get(path, "live")
 
+    return {**await _cuts(send, path), f"{path}_p99_ms_bound": 20}
+
+
+async def _bare(ledger: Ledger) -> dict[str, object]:
+    """The one statement of the totals at the same rate, from here: what machine and database take by themselves."""
+    database = Database(ledger.url, enums=DATABASE_ENUMS)
+    await database.open()
+    period = Period(starts_at=ledger.until - PERIOD_BEGAN, ends_at=ledger.until)
+
+    async def send(_: int) -> None:
+        async with database.transaction() as tx:
+            await totals(tx, ledger.live_account_id, period)
+
+    try:
+        return await _cuts(send, "bare_totals")
+    finally:
+        await database.close()
+
+
+async def _cuts(send: Callable[[int], Awaitable[None]], name: str) -> dict[str, object]:
     await open_loop(send, rate_per_s=RATE_PER_S, lasts_s=1)
     cuts = [quantiles(await open_loop(send, rate_per_s=RATE_PER_S, lasts_s=LASTS_S), n=100) for _ in range(ROUNDS)]
-    found = {f"{path}_p50_ms": 49, f"{path}_p99_ms": 98}
-    return {
-        **{name: round(median(one[at] for one in cuts), 1) for name, at in found.items()},
-        f"{path}_p99_ms_bound": 20,
-    }
+    found = {f"{name}_p50_ms": 49, f"{name}_p99_ms": 98}
+    return {name: round(median(one[at] for one in cuts), 1) for name, at in found.items()}
 
 
 async def _history(get: Get, ledger: Ledger) -> dict[str, object]:

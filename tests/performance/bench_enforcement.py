@@ -22,7 +22,7 @@ from helvetia.database.enums import DATABASE_ENUMS
 from helvetia.database.pool import Database
 from helvetia.enforcement.model import EnforcementConfig
 from helvetia.kernel.clock import ManualClock, SystemClock
-from helvetia.kernel.identity import new_service_id
+from helvetia.kernel.identity import AccountId, new_service_id
 from support.databases import cloned_database, running_server
 from support.docker_engine import Engine, own_installation, why_no_engine
 from support.enforcement_world import WEB, EnforcementWorld
@@ -35,6 +35,16 @@ CONTAINERS = 50
 PASS_ACCOUNTS = 10_000
 START = datetime(2026, 3, 10, 9, tzinfo=UTC)
 CLOCK = SystemClock()
+# A piece an hour of bandwidth of each service since the month began, as metering leaves them.
+_USED = """
+INSERT INTO usage_records (id, account_id, service_id, metric, incarnation, quantity, "timestamp", period_start,
+    period_end, closed_at)
+SELECT gen_random_uuid(), %(account_id)s, service_id, 'BANDWIDTH_GB', service_id || ':1', 1000, at, at,
+    at + interval '1 hour', at + interval '1 hour'
+FROM (SELECT gen_random_uuid() AS service_id FROM generate_series(1, %(services)s)) AS service
+CROSS JOIN generate_series(%(since)s, %(until)s - interval '1 hour', interval '1 hour') AS at
+"""
+USED_SERVICES = 50
 TINY = replace(WEB, memory_mb=16, cpu_cores=WEB.cpu_cores / 5)
 WORKLOAD = ("sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait")
 
@@ -63,6 +73,7 @@ async def took(work: Awaitable[object]) -> float:
 async def admission_open_loop(world: EnforcementWorld) -> dict[str, object]:
     """Milliseconds from the instant a create was due until it was committed."""
     accounts = [await world.account(f"open-{number}", services=0) for number in range(ACCOUNTS)]
+    pieces = [await use_up(world, account_id) for account_id in accounts]
     p99s, p50s = [], []
     for attempt in range(RUNS):
         took_ms: list[float] = []
@@ -86,9 +97,19 @@ async def admission_open_loop(world: EnforcementWorld) -> dict[str, object]:
     return {
         "admission_open_loop_rate_per_s": OPEN_RATE_PER_S,
         "admission_accounts": ACCOUNTS,
+        "admission_pieces_of_an_account": max(pieces),
         "admission_p50_ms": round(median(p50s), 2),
         "admission_p99_ms": round(median(p99s), 2),
     }
+
+
+async def use_up(world: EnforcementWorld, account_id: AccountId) -> int:
+    """Some bandwidth used in each hour of the month so far; how many pieces that makes."""
+    values = {"account_id": account_id, "services": USED_SERVICES, "since": START.replace(day=1, hour=0)}
+    async with world.database.transaction() as tx:
+        cursor = await tx.execute(_USED, {**values, "until": START})
+        await tx.execute("ANALYZE usage_records, usage_days")
+    return cursor.rowcount
 
 
 async def forget_services(world: EnforcementWorld) -> None:

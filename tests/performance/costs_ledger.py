@@ -36,6 +36,8 @@ CLOCK = SystemClock()
 class Ledger:
     """`tokens` by the account's part in the measurement; `until`: where its pieces end."""
 
+    url: str
+    live_account_id: AccountId
     rows: int
     tokens: dict[str, str]
     until: datetime
@@ -114,10 +116,10 @@ async def make_ledger(database_url: str, rows: int) -> Ledger:
                 *(_fill(one, days[at::2], until) for at, one in enumerate((connection, second)))
             )
             await connection.execute(_MONTHS)
-        await _enliven(connection, until)
+        live_account_id = await _enliven(connection, until)
         await connection.execute("ANALYZE")
         await connection.execute("CHECKPOINT")
-    return Ledger(rows=sum(halves), tokens=tokens, until=until)
+    return Ledger(url=database_url, live_account_id=live_account_id, rows=sum(halves), tokens=tokens, until=until)
 
 
 async def _make_accounts(database: Database, rows: int) -> dict[str, str]:
@@ -179,7 +181,8 @@ async def _fill(connection: psycopg.AsyncConnection[object], days: Sequence[date
     return count
 
 
-async def _enliven(connection: psycopg.AsyncConnection[object], until: datetime) -> None:
+async def _enliven(connection: psycopg.AsyncConnection[object], until: datetime) -> AccountId:
+    """Whose account it is."""
     cursor = await connection.execute("SELECT account_id FROM users WHERE email = 'live@example.com'")
     row = await cursor.fetchone()
     assert isinstance(row, tuple)
@@ -193,3 +196,4 @@ async def _enliven(connection: psycopg.AsyncConnection[object], until: datetime)
     }
     for statement in _ALIVE:
         await connection.execute(statement, values)
+    return AccountId(row[0])

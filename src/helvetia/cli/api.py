@@ -1,5 +1,7 @@
 """`helvetia api`: the HTTP server: API, pages, health and metrics."""
 
+import gc
+
 import uvicorn
 from dishka import AsyncContainer
 from fastapi import FastAPI
@@ -34,5 +36,8 @@ async def _serve(house: AsyncContainer) -> int:
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )
     )
+    # What the house is made of stays: walking through all of it again stopped every request for up to 90 ms.
+    gc.collect()
+    gc.freeze()
     await server.serve()
     return 0 if server.started else 1

@@ -23,6 +23,7 @@ from helvetia.enforcement.model import (
 from helvetia.kernel.identity import AccountId, new_id
 from helvetia.kernel.period import Period, calendar_month
 from helvetia.metering.store_storage import STORAGE_HELD
+from helvetia.metering.store_usage import BANDWIDTH_USED
 
 # Facts about payments count only for the subscription and the status they were read with.
 _COLUMNS = """
@@ -60,13 +61,15 @@ LEFT JOIN (
 _WHERE = "WHERE a.deleted_at IS NULL"
 _FACTS = f"SELECT {_COLUMNS} {_FROM} {_WHERE}"
 
+_BANDWIDTH_OF_USE = BANDWIDTH_USED.format(
+    account_id="s.account_id", starts_at="p.use_starts_at", ends_at="p.use_ends_at"
+)
+
 # All that an admission asks, in one statement: others wait for the lock meanwhile. Which period's use counts is the
 # policy's to say: it is read of the one that nearly always counts (the subscription's while it lives, else this month).
 _ADMISSION = f"""
 SELECT {_COLUMNS}, r.services, r.memory_mb, r.cpu_cores, p.use_starts_at, p.use_ends_at,
-       (SELECT coalesce(sum(b.quantity), 0) FROM usage_records b
-        WHERE b.account_id = s.account_id AND b.metric = 'BANDWIDTH_GB'
-          AND b.period_start >= p.use_starts_at AND b.period_start < p.use_ends_at) AS bandwidth_bytes,
+       ({_BANDWIDTH_OF_USE}) AS bandwidth_bytes,
        ({STORAGE_HELD % "s.account_id"}) AS storage_bytes
 {_FROM}
 CROSS JOIN LATERAL ({RESERVED % "s.account_id"}) AS r
@@ -109,11 +112,10 @@ WHERE a.deleted_at IS NULL AND s.plan <> 'ENTERPRISE'
 ORDER BY e.quota_checked_at NULLS FIRST, a.account_id LIMIT %s
 """
 
-_USE = f"""
-SELECT (SELECT coalesce(sum(quantity), 0) FROM usage_records
-        WHERE account_id = %s AND metric = 'BANDWIDTH_GB' AND period_start >= %s AND period_start < %s),
-       ({STORAGE_HELD})
-"""
+_BANDWIDTH_OF_PERIOD = BANDWIDTH_USED.format(
+    account_id="%(account_id)s", starts_at="%(starts_at)s::timestamptz", ends_at="%(ends_at)s::timestamptz"
+)
+_USE = f"SELECT ({_BANDWIDTH_OF_PERIOD}), ({STORAGE_HELD % '%(account_id)s'})"
 
 
 async def facts_of(tx: Transaction, account_id: AccountId) -> AccountFacts | None:
@@ -238,7 +240,8 @@ async def mark_checked(tx: Transaction, account_id: AccountId, at: datetime) -> 
 
 async def quota_use(tx: Transaction, account_id: AccountId, period: Period) -> QuotaUse:
     """The period's bandwidth so far, and what is held now, in bytes."""
-    row = await (await tx.execute(_USE, (account_id, period.starts_at, period.ends_at, account_id))).fetchone()
+    values = {"account_id": account_id, "starts_at": period.starts_at, "ends_at": period.ends_at}
+    row = await (await tx.execute(_USE, values)).fetchone()
     return QuotaUse() if row is None else QuotaUse(bandwidth_bytes=int(row[0]), storage_bytes=int(row[1]))
 
 

@@ -131,6 +131,14 @@ INVARIANTS: Mapping[str, str] = {
     """,
     "usage by day is the sum of its records": _ROLLED.format(unit="day"),
     "usage by month is the sum of its records": _ROLLED.format(unit="month"),
+    "what a holder holds is its latest reading": """
+        SELECT h.account_id, h.holder, h.sized_ns, h.size_bytes, r.sampled_ns AS read_ns, r.size_bytes AS read_bytes
+        FROM storage_holders h CROSS JOIN LATERAL (
+            SELECT r.sampled_ns, r.size_bytes FROM storage_readings r
+            WHERE r.account_id = h.account_id AND r.service_id = h.service_id AND r.holder = h.holder
+            ORDER BY r.sampled_ns DESC LIMIT 1) AS r
+        WHERE h.gone_ns IS NULL AND (h.sized_ns, h.size_bytes) IS DISTINCT FROM (r.sampled_ns, r.size_bytes)
+    """,
     "only a life that has ended is whole": """
         SELECT account_id, incarnation FROM container_runs WHERE closed_at IS NOT NULL AND finished_ns IS NULL
         UNION ALL SELECT account_id, holder FROM storage_holders WHERE closed_at IS NOT NULL AND gone_ns IS NULL

@@ -156,18 +156,9 @@ async def lock_open_holders(
     ]
 
 
-DAY_NS = 24 * NS_PER_HOUR
-_LATEST_SIZE = """SELECT r.size_bytes FROM storage_readings r
-        WHERE r.account_id = h.account_id AND r.service_id = h.service_id AND r.holder = h.holder {within}
-        ORDER BY r.sampled_ns DESC LIMIT 1"""
-
-# The latest reading is within a day of the last look, which no reading is later than; only of a size that the engine
-# could not tell for longer are all the days of readings looked through.
-_NEAR = f"AND r.sampled_ns BETWEEN h.seen_ns - {DAY_NS} AND h.seen_ns + {DAY_NS}"
-STORAGE_HELD = f"""
-    SELECT coalesce(sum(coalesce(({_LATEST_SIZE.format(within=_NEAR)}), ({_LATEST_SIZE.format(within="")}))), 0)
-    FROM storage_holders h
-    WHERE h.account_id = %s AND h.gone_ns IS NULL
+# A holder's latest size changes with its readings, by a trigger of theirs (migration 0025).
+STORAGE_HELD = """
+    SELECT coalesce(sum(h.size_bytes), 0) FROM storage_holders h WHERE h.account_id = %s AND h.gone_ns IS NULL
 """
 
 

@@ -43,6 +43,27 @@ SELECT metric, sum(quantity) FROM (
 ) AS part GROUP BY metric
 """
 
+# The bytes sent in [starts_at, ends_at), each part an expression of SQL: whole UTC days from the roll-up, the rest from
+# the records, as above; for statements that ask for more besides.
+BANDWIDTH_USED = """
+SELECT coalesce(sum(part.quantity), 0)
+FROM (SELECT date_trunc('day', {starts_at} + interval '1 day' - interval '1 microsecond', 'UTC') AS first_at,
+             date_trunc('day', {ends_at}, 'UTC') AS last_at) AS whole
+CROSS JOIN LATERAL (
+    SELECT quantity FROM usage_days
+    WHERE account_id = {account_id} AND metric = 'BANDWIDTH_GB'
+      AND day >= (whole.first_at AT TIME ZONE 'UTC')::date AND day < (whole.last_at AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT quantity FROM usage_records
+    WHERE account_id = {account_id} AND metric = 'BANDWIDTH_GB'
+      AND period_start >= {starts_at} AND period_start < least(whole.first_at, {ends_at})
+    UNION ALL
+    SELECT quantity FROM usage_records
+    WHERE account_id = {account_id} AND metric = 'BANDWIDTH_GB'
+      AND period_start >= greatest(whole.last_at, least(whole.first_at, {ends_at})) AND period_start < {ends_at}
+) AS part
+"""
+
 _ROLLED = """
 SELECT {unit}, service_id, metric, quantity FROM usage_{unit}s
 WHERE account_id = %(account_id)s AND {unit} >= %(first)s AND {unit} < %(last)s
