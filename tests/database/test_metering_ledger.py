@@ -33,7 +33,8 @@ from helvetia.metering.invariants import broken_invariants
 from helvetia.metering.model import FindingCause, LeakKind, MeteringConfig, UsageTotals
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
-from helvetia.metering.store_runs import insert_readings, lock_open_runs, save_runs
+from helvetia.metering.store_readings import Intake, insert_readings
+from helvetia.metering.store_runs import lock_open_runs, save_runs
 from support.engine_hop import engine_hop
 
 COMPUTE, MEMORY = UsageMetric.COMPUTE_HOURS, UsageMetric.MEMORY_GB_HOURS
@@ -494,8 +495,14 @@ async def test_readings_that_arrive_late_move_bytes_to_their_own_window_and_fill
     for counters in (late, late):
         async with house.database.transaction() as tx:
             runs = await lock_open_runs(tx, house.account_id)
-            own = [(runs[0], counters)]
-            await save_runs(tx, await insert_readings(tx, own, interval_ms=60_000, recorded_at=house.clock.now()))
+            own = [(runs[0], sorted(counters))]
+            intake = Intake(
+                interval_ms=60_000,
+                recorded_at=house.clock.now(),
+                stored={runs[0].incarnation: runs[0]},
+                siblings={},
+            )
+            await save_runs(tx, await insert_readings(tx, own, intake))
         await house.tick()
     assert await house.used(BANDWIDTH, ends_at=at(11)) == 7 * 60 * 60
     assert await house.used(BANDWIDTH) == before[BANDWIDTH]

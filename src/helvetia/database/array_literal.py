@@ -1,4 +1,4 @@
-"""Columns of many rows as PostgreSQL's own array literals: one text each, read by the server in C.
+"""Many values in PostgreSQL's own notations: arrays of a column, one text each, and the text of COPY; read in C.
 
 The driver asks of every element how it is written; for tens of thousands of rows that costs more than the rows do. Only
 for values whose text is known to need no quoting, or is quoted here.
@@ -16,3 +16,11 @@ def text_array(values: Iterable[str]) -> str:
     """Texts of any content."""
     quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
     return "{" + ",".join([f'"{value}"' for value in quoted]) + "}"
+
+
+def copy_text(value: str) -> str:
+    """A text of any content as a value of COPY's text format."""
+    return value.translate(_ESCAPED)
+
+
+_ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})

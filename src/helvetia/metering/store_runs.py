@@ -1,16 +1,15 @@
-"""All SQL of runs, their readings and the findings about them.
+"""All SQL of runs and the findings about them.
 
 Rows of runs are locked in the order of their key by everybody, so two writers wait for each other and never deadlock.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain, compress, repeat
+from itertools import compress
 from operator import attrgetter
 
 from psycopg.rows import class_row
 
-from helvetia.containers.model import Counts
 from helvetia.containers.store_transfers import share_owners
 from helvetia.database.array_literal import plain_array, text_array
 from helvetia.database.pool import Transaction
@@ -40,26 +39,6 @@ WHERE r.account_id = n.account_id AND r.service_id = n.service_id AND r.incarnat
 """
 
 _BUT_SEEN = attrgetter(*(name.strip() for name in _RUN.split(",") if name.strip() != "seen_ns"))
-
-# Each run is sent once, however many readings of it there are.
-_INSERT_READINGS = """
-WITH run AS (
-    SELECT * FROM unnest(%(accounts)s::uuid[], %(services)s::uuid[], %(incarnations)s::text[])
-        WITH ORDINALITY AS run (account_id, service_id, incarnation, number)
-), new AS (
-    INSERT INTO container_readings (account_id, service_id, incarnation, sampled_ns, interval_ms, memory_bytes,
-        memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes, recorded_at)
-    SELECT run.account_id, run.service_id, run.incarnation, r.sampled_ns, %(interval_ms)s, r.memory_bytes,
-        r.memory_peak_bytes, r.cpu_ns, r.transmitted_bytes, r.received_bytes, r.external_bytes, %(recorded_at)s
-    FROM unnest(%(numbers)s::bigint[], %(sampled_ns)s::bigint[], %(memory_bytes)s::bigint[],
-        %(memory_peak_bytes)s::bigint[], %(cpu_ns)s::bigint[], %(transmitted_bytes)s::bigint[],
-        %(received_bytes)s::bigint[], %(external_bytes)s::bigint[]) AS r (number, sampled_ns, memory_bytes,
-        memory_peak_bytes, cpu_ns, transmitted_bytes, received_bytes, external_bytes)
-    JOIN run USING (number)
-    ON CONFLICT DO NOTHING RETURNING incarnation, sampled_ns
-)
-SELECT incarnation, min(sampled_ns) FROM new GROUP BY incarnation
-"""
 
 _SAVE_FINDINGS = """
 INSERT INTO metering_findings AS f (account_id, service_id, incarnation, kind, cause, starts_ns, ends_ns, detail,
@@ -194,53 +173,6 @@ async def _replace_runs(tx: Transaction, ordered: Sequence[Run]) -> None:
             for name, column in zip(columns, values, strict=True)
         ],
     )
-
-
-async def insert_readings(
-    tx: Transaction,
-    readings: Iterable[tuple[Run, Sequence[Counts]]],
-    *,
-    interval_ms: int,
-    recorded_at: datetime,
-    siblings: Mapping[str, Sequence[Run]] | None = None,
-) -> list[Run]:
-    """Store readings once each, every run named once; returns the runs of which something must be counted anew.
-
-    `siblings`: for a run of several owners, the parts of the others: a reading of one may change what another used.
-    """
-    runs = {run.incarnation: (run, own) for run, own in sorted(readings, key=lambda one: one[0].incarnation) if own}
-    if not runs:
-        return []
-    columns = zip(*chain.from_iterable(own for _, own in runs.values()), strict=True)
-    numbers = (repeat(number, len(own)) for number, (_, own) in enumerate(runs.values(), 1))
-    values = {
-        **{name: plain_array(column) for name, column in zip(Counts._fields, columns, strict=True)},
-        "accounts": plain_array(run.account_id for run, _ in runs.values()),
-        "services": plain_array(run.service_id for run, _ in runs.values()),
-        "incarnations": text_array(runs),
-        "numbers": plain_array(chain.from_iterable(numbers)),
-        "interval_ms": interval_ms,
-        "recorded_at": recorded_at,
-    }
-    cursor = await tx.execute(_INSERT_READINGS, values)
-    late = []
-    for incarnation, first_ns in await cursor.fetchall():
-        run, _ = runs[incarnation]
-        for part in (run, *(siblings or {}).get(incarnation, ())):
-            changed_ns = _changes_from(part, first_ns, interval_ms * 1_000_000)
-            if changed_ns is not None:
-                late.append(part.reopened(changed_ns))
-    return late
-
-
-def _changes_from(run: Run, sampled_ns: int, interval_ns: int) -> int | None:
-    """From where the first of the new readings changes what was counted: its own window, or back to a near start."""
-    if run.final_until_ns is None:
-        return None
-    started_ns = run.started_ns if run.run_started_ns is None else run.run_started_ns
-    if sampled_ns - started_ns <= interval_ns and started_ns < run.final_until_ns:
-        return started_ns
-    return sampled_ns - 1 if sampled_ns <= run.final_until_ns else None
 
 
 async def save_findings(tx: Transaction, findings: Iterable[Finding], *, recorded_at: datetime) -> None:

@@ -16,7 +16,7 @@ from helvetia.containers.store_transfers import transfers_of
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
 from helvetia.kernel.clock_steps import ClockReading, ClockStep
-from helvetia.metering import store_runs, store_storage
+from helvetia.metering import store_readings, store_runs, store_storage
 from helvetia.metering.lifecycle.split_runs import RunBook, route
 from helvetia.metering.lifecycle.trace_runs import Sighting, trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
@@ -170,13 +170,13 @@ class LookRecorder:
         split = {run.incarnation: book.split(run) for run in (*changed.values(), *(run for run, _ in current))}
         saved = {part.incarnation: part for name in changed for part in split[name]}
         routed = [part for run, own in current for part in route(split[run.incarnation], own)]
-        late = await store_runs.insert_readings(
-            tx,
-            routed,
+        intake = store_readings.Intake(
             interval_ms=self._interval_ms,
             recorded_at=self._clock.now(),
+            stored=stored,
             siblings=_siblings(split.values()),
         )
+        late = await store_readings.insert_readings(tx, routed, intake)
         for run in late:
             saved[run.incarnation] = _earlier(saved.get(run.incarnation, run), run)
         await store_runs.save_runs(tx, saved.values(), stored)
