@@ -64,6 +64,14 @@ class FusedConnection:
         self._fuse.burn()
         return self._connection.cursor(*args, **options)
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A savepoint: killed before it, and before what it holds is kept."""
+        self._fuse.burn()
+        async with self._connection.transaction():
+            yield
+            self._fuse.burn()
+
 
 class MortalDatabase(Database):
     """The real database, whose user is killed now and then."""

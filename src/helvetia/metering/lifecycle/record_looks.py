@@ -7,7 +7,7 @@ together, is one transaction. Fails with DatabaseUnavailable, changing nothing.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import structlog
 
@@ -24,6 +24,7 @@ from helvetia.metering.windows import store_parts, store_steps
 
 _log = structlog.get_logger()
 _counts_of = attrgetter(*Counts._fields)
+_sampled_ns = itemgetter(0)
 
 
 class LookRecorder:
@@ -227,8 +228,7 @@ def _by_run(sightings: Iterable[Sighting], runs: Mapping[str, Run]) -> list[tupl
     for seen in sightings:
         if seen.readings:
             found[seen.record.incarnation or ""] += seen.readings
-    by_time = attrgetter("sampled_ns")
-    return [(runs[name], sorted(own, key=by_time)) for name, own in found.items() if name in runs]
+    return [(runs[name], sorted(own, key=_sampled_ns)) for name, own in found.items() if name in runs]
 
 
 def _grow(run: Run, readings: Sequence[Counts]) -> Run:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import starmap
+from typing import cast
 from uuid import UUID
 
 from helvetia.containers.model import ContainerCounters, ContainerRecord, Counts, StorageSize
@@ -201,7 +202,7 @@ def _is_doubtful(seen: NodeSighting, now_ns: int) -> bool:
     """Whether any reading may be refused: judged by the worst of each column, which is quick and errs to doubt."""
     if not seen.columns:
         return False
-    measured = [[one for one in column if one is not None] for column in seen.columns]
+    measured = list(map(_measured, seen.columns))
     ends = [(min(known, default=0), max(known, default=0)) for known in measured]
     first_ns, last_ns = ends[0]
     started_ns = seen.record.started_ns or 0
@@ -211,6 +212,13 @@ def _is_doubtful(seen: NodeSighting, now_ns: int) -> bool:
     is_out_of_time = last_ns > now_ns + SKEW_MAX_NS or first_ns < max(started_ns, now_ns - AGE_MAX_NS)
     outward = zip(seen.columns[-1], seen.columns[-3], strict=True) if measured[-1] else ()
     return is_out or is_out_of_time or any(one is not None and not 0 <= one <= (whole or 0) for one, whole in outward)
+
+
+def _measured(column: Sequence[int | None]) -> Sequence[int]:
+    """Mostly the column itself."""
+    if None in column:
+        return [one for one in column if one is not None]
+    return cast("Sequence[int]", column)
 
 
 def _refused_owner(account_id: AccountId, service_id: ServiceId, known: Known) -> str | None:
