@@ -1,20 +1,22 @@
-"""How fast readings get into the ledger: a million that waited at a node, with repeated and late ones, beside a COPY.
+"""How fast readings get into the ledger: a million that waited at nodes, with repeated and late ones, beside a COPY.
 
-`ingest` begins with the batches that wait in the spool of an agent which was cut off (each a part of a look, of up to
-200 containers) and ends with the commit: folding and packing, reading and judging, writing; all but HTTP and the disk
-of the spool, in one process beside its database. `taken` is the server's part of it, from the bytes of a post on. An
-agent tells up to 6,000 readings in a post after an outage, and each look of 500 containers by itself in quiet times
-(`posted_look_by_look`); the collector of the server's own machine writes looks of 500 without a wire (`one_by_one`).
-The bare equivalent is COPY of rows of the same shape into the same table, 6,000 in a transaction, in the same run. The
-totals are compared with what they must be, exactly. Every commit is flushed to disk.
+`ingest` begins with the batches that wait in the spools of agents which were cut off (each a look) and ends with the
+commit: folding and packing in the agents' processes, reading, judging and writing in the server's; all but HTTP and the
+disk of the spools. `taken` is the server's part alone, of posts that were folded before. One node's posts go one after
+another, those of several nodes side by side. An agent tells up to 10,000 readings in a post after an outage, and each
+look of 500 containers by itself in quiet times (`posted_look_by_look`); the collector of the server's own machine
+writes looks of 500 without a wire (`one_by_one`). The bare equivalent is COPY of rows of the same shape into the same
+table, 6,000 in a transaction, in the same run. The totals are compared with what they must be, exactly. Every commit is
+flushed to disk; agents, server and database share the cores.
 """
 
 import asyncio
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -41,9 +43,9 @@ from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringConfig, MeteringService
 from support.databases import cloned_database, running_server
 
-CONTAINERS = 500
+CONTAINERS, NODES = 500, 4
 READINGS = int(os.environ.get("BENCH_READINGS", "1000000"))
-LOOKS_A_BATCH = 12
+LOOKS_AT_ONCE, COPIED_LOOKS = 96, 12
 LATE_EVERY, AGAIN_EVERY = 20, 10
 INTERVAL_S = 10
 MEMORY_BYTES, SENT_BYTES = 100_000_000, 1_000
@@ -96,40 +98,39 @@ async def run() -> dict[str, object]:
 async def _measure(database: Database) -> dict[str, object]:
     looks = READINGS // CONTAINERS
     before = CLOCK.now() - timedelta(seconds=looks * INTERVAL_S + 3_600)
-    fleet, other, single, posted = [await make_fleet(database, before) for _ in range(4)]
-    poster = await ingest(database, fleet, looks)
-    ingest_s, taken_s = poster.took_s, poster.took_s - poster.folding_s
-    started_s = CLOCK.monotonic()
-    await metering(database).roll_up()
-    count_s = CLOCK.monotonic() - started_s
-    await check_totals(database, fleet, looks)
+    other, single, posted = [await make_fleet(database, before, CONTAINERS) for _ in range(3)]
+    with ProcessPoolExecutor(os.cpu_count()) as agents:
+        ingested = await ingest(database, before, looks, agents)
     reading_bytes = await table_bytes(database, "container_readings") / READINGS
+    usage_kb = await usage_bytes(database, looks) / 2**10
+    taken = await ingest(database, before, looks, None)
     copy_s = await copy_bare(database, other, looks)
     sent = READINGS + READINGS // AGAIN_EVERY
     return {
         "readings": READINGS,
         "repeated": READINGS // AGAIN_EVERY,
         "late": READINGS // LATE_EVERY,
-        "ingest_per_s": round(sent / ingest_s),
-        "ingest_and_count_per_s": round(sent / (ingest_s + count_s)),
+        "nodes": NODES,
+        "ingest_per_s": round(sent / ingested.took_s),
+        "ingest_and_count_per_s": round(sent / (ingested.took_s + ingested.counting_s)),
         "totals": "exact",
         "bare_copy_per_s": round(READINGS / copy_s),
-        "ratio": round(sent / ingest_s / (READINGS / copy_s), 2),
-        "taken_per_s": round(sent / taken_s),
-        "taken_ratio": round(sent / taken_s / (READINGS / copy_s), 2),
-        "posts": poster.posts,
-        "packed_bytes_a_reading": round(poster.packed_bytes / sent, 1),
+        "ratio": round(sent / ingested.took_s / (READINGS / copy_s), 2),
+        "taken_per_s": round(sent / taken.took_s),
+        "taken_ratio": round(sent / taken.took_s / (READINGS / copy_s), 2),
+        "posts": ingested.posts,
+        "packed_bytes_a_reading": round(ingested.packed_bytes / sent, 1),
         "one_by_one_per_s": round(await one_by_one(database, single)),
         "posted_look_by_look_per_s": round(await look_by_look(database, posted)),
         "bytes_a_reading": round(reading_bytes),
         "mb_a_container_month_of_readings": round(reading_bytes * READINGS_A_MONTH / 2**20),
-        "kb_a_container_month_of_usage": round(await usage_bytes(database, looks) / 2**10),
+        "kb_a_container_month_of_usage": round(usage_kb),
     }
 
 
-async def make_fleet(database: Database, since: object) -> Fleet:
+async def make_fleet(database: Database, since: datetime, containers: int) -> Fleet:
     account_id, service_id = new_account_id(), new_service_id()
-    account = Account(account_id=account_id, kind=AccountKind.USER, name="a", created_at=since)  # type: ignore[arg-type]
+    account = Account(account_id=account_id, kind=AccountKind.USER, name="a", created_at=since)
     definition = ServiceDefinition(name="web", image="demo", memory_mb=64, cpu_cores=Decimal("0.1"))
     async with database.transaction() as tx:
         await insert_account(tx, account)
@@ -152,7 +153,7 @@ async def make_fleet(database: Database, since: object) -> Fleet:
             oom_killed=False,
             process_id=1_000 + replica,
         )
-        for replica in range(CONTAINERS)
+        for replica in range(containers)
     ]
     return Fleet(records=records, account_id=account_id, service_id=service_id, started_ns=started_ns)
 
@@ -162,40 +163,70 @@ def metering(database: Database) -> MeteringService:
     return MeteringService(database, CLOCK, host, HostReader(host), MeteringConfig(passes_max=1_000))
 
 
-async def ingest(database: Database, fleet: Fleet, looks: int) -> "Poster":
-    """Post them all; every tenth comes again and every twentieth comes a batch late."""
-    poster = await Poster.open(database, "ingest")
-    late, again = list[ContainerCounters](), list[ContainerCounters]()
-    for first in range(0, looks, LOOKS_A_BATCH):
-        numbers = range(first, min(looks, first + LOOKS_A_BATCH))
-        seen = [fleet.look(number) for number in numbers]
-        held_back = [one for look in seen for one in look[::LATE_EVERY]] if numbers[-1] + 1 < looks else []
-        kept = set(map(id, held_back))
-        for number, look in zip(numbers, seen, strict=True):
-            poster.look(fleet, [one for one in look if id(one) not in kept], number)
-        poster.look(fleet, late + again, first)
-        late, again = held_back, [one for look in seen for one in look[1::AGAIN_EVERY]]
-        await poster.post(leaves=ITEMS_MAX)
-    await poster.post(leaves=0)
-    return poster
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """`took_s` is all but the looking; `counting_s`: what it then took to make usage of the readings."""
+
+    took_s: float
+    counting_s: float
+    posts: int
+    packed_bytes: int
+
+
+async def ingest(database: Database, since: datetime, looks: int, agents: Executor | None) -> Ingested:
+    """Post a million, every tenth again and every twentieth late. Without `agents` they are folded beforehand."""
+    stored, took_s = await reading_count(database), 0.0
+    fleets = [await make_fleet(database, since, CONTAINERS // NODES) for _ in range(NODES)]
+    posters = [await Poster.open(database, f"node-{number}-{stored}") for number in range(NODES)]
+    for first in range(0, looks, LOOKS_AT_ONCE):
+        numbers = range(first, min(looks, first + LOOKS_AT_ONCE))
+        is_last = numbers[-1] + 1 == looks
+        for poster, fleet in zip(posters, fleets, strict=True):
+            poster.look_on(fleet, numbers, is_last=is_last)
+            if agents is None:
+                poster.fold()
+        started_s = CLOCK.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for poster in posters:
+                group.create_task(poster.post(agents))
+        took_s += CLOCK.monotonic() - started_s
+    started_s = CLOCK.monotonic()
+    await metering(database).roll_up()
+    counting_s = CLOCK.monotonic() - started_s
+    assert await reading_count(database) - stored == READINGS
+    for fleet in fleets:
+        await check_totals(database, fleet, looks)
+    return Ingested(
+        took_s=took_s,
+        counting_s=counting_s,
+        posts=sum(poster.posts for poster in posters),
+        packed_bytes=sum(poster.packed_bytes for poster in posters),
+    )
 
 
 class Poster:
-    """An agent's spool and the server that it posts to, in one process.
-
-    `took_s` is all but the looking; `folding_s` is the agent's part of it.
-    """
+    """An agent's spool, and the server that it posts to."""
 
     def __init__(self, nodes: NodeService, node: Node) -> None:
         self.nodes, self.node = nodes, node
-        self.spool: list[bytes] = []
-        self.took_s = self.folding_s = 0.0
+        self.spool, self.folded = list[bytes](), list[bytes]()
         self.posts = self.packed_bytes = 0
+        self._late, self._again = list[ContainerCounters](), list[ContainerCounters]()
 
     @classmethod
     async def open(cls, database: Database, name: str) -> "Poster":
         nodes = NodeService(database, CLOCK)
         return cls(nodes, await nodes.authenticate(await nodes.issue_token(name)))
+
+    def look_on(self, fleet: Fleet, numbers: range, *, is_last: bool) -> None:
+        """Some looks at the fleet, of which a part comes with the next ones, and a part with these and the next."""
+        seen = [fleet.look(number) for number in numbers]
+        held_back = [] if is_last else [one for look in seen for one in look[::LATE_EVERY]]
+        kept = set(map(id, held_back))
+        for number, look in zip(numbers, seen, strict=True):
+            self.look(fleet, [one for one in look if id(one) not in kept], number)
+        self.look(fleet, self._late + self._again, numbers[0])
+        self._late, self._again = held_back, [one for look in seen for one in look[1::AGAIN_EVERY]]
 
     def look(self, fleet: Fleet, counters: Sequence[ContainerCounters], number: int) -> None:
         """What a look, or what came late, leaves in the spool."""
@@ -211,41 +242,54 @@ class Poster:
             )
             self.spool.append(to_wire_batch(batch))
 
-    async def post(self, *, leaves: int) -> None:
-        """Post what waits, as much at a time as an agent would; up to `leaves` batches may wait on."""
-        started_s = CLOCK.monotonic()
-        while len(self.spool) > leaves:
-            folding_s = CLOCK.monotonic()
+    def fold(self) -> None:
+        """All that waits, ready to be posted."""
+        while self.spool:
             packed, count = fold_looks(self.spool[:FOLDED_MAX])
-            self.folding_s += CLOCK.monotonic() - folding_s
-            answer = await self.nodes.accept_post(self.node, from_wire_post(packed), sent_ns=to_ns(CLOCK.wall()))
-            assert not from_wire_post_answer(to_wire_post_answer(answer)).refused
-            self.posts, self.packed_bytes = self.posts + 1, self.packed_bytes + len(packed)
+            self.folded.append(packed)
             del self.spool[:count]
-        self.took_s += CLOCK.monotonic() - started_s
+
+    async def post(self, agents: Executor | None) -> None:
+        """All that waits, one post after another, as much at a time as an agent would; folded by `agents`."""
+        loop = asyncio.get_running_loop()
+        while self.spool:
+            packed, count = await loop.run_in_executor(agents, fold_looks, self.spool[:FOLDED_MAX])
+            del self.spool[:count]
+            await self._send(packed)
+        while self.folded:
+            await self._send(self.folded.pop(0))
+
+    async def _send(self, packed: bytes) -> None:
+        answer = await self.nodes.accept_post(self.node, from_wire_post(packed), sent_ns=to_ns(CLOCK.wall()))
+        assert not from_wire_post_answer(to_wire_post_answer(answer)).refused
+        self.posts, self.packed_bytes = self.posts + 1, self.packed_bytes + len(packed)
+
+
+async def reading_count(database: Database) -> int:
+    async with database.transaction() as tx:
+        row = await (await tx.execute("SELECT count(*) FROM container_readings")).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 async def check_totals(database: Database, fleet: Fleet, looks: int) -> None:
     """What must come out, in integers: nothing lost, nothing doubled."""
     last_ns = fleet.looked_ns(looks - 1) - fleet.started_ns
-    lived_ns = sum(last_ns + place for place in range(CONTAINERS))
+    lived_ns = sum(last_ns + place for place in range(len(fleet.records)))
     async with database.transaction() as tx:
         period = Period(starts_at=from_ns(0), ends_at=from_ns(2**62))
         found = (await store.totals(tx, fleet.account_id, period)).quantities
-        row = await (await tx.execute("SELECT count(*) FROM container_readings")).fetchone()
-    assert row == (READINGS,)
     assert found[UsageMetric.COMPUTE_HOURS] == lived_ns
     assert found[UsageMetric.MEMORY_GB_HOURS] == lived_ns * MEMORY_BYTES
-    assert found[UsageMetric.BANDWIDTH_GB] == looks * SENT_BYTES * CONTAINERS
+    assert found[UsageMetric.BANDWIDTH_GB] == looks * SENT_BYTES * len(fleet.records)
 
 
 async def copy_bare(database: Database, fleet: Fleet, looks: int) -> float:
     """Seconds of the same number of rows, none of them twice, by COPY and nothing else."""
     recorded_at, took_s = CLOCK.now(), 0.0
-    for first in range(0, looks, LOOKS_A_BATCH):
+    for first in range(0, looks, COPIED_LOOKS):
         rows = [
             (*_row(fleet, record, one), recorded_at)
-            for number in range(first, min(looks, first + LOOKS_A_BATCH))
+            for number in range(first, min(looks, first + COPIED_LOOKS))
             for record, one in zip(fleet.records, fleet.look(number), strict=True)
         ]
         started_s = CLOCK.monotonic()
@@ -274,11 +318,13 @@ async def one_by_one(database: Database, fleet: Fleet) -> float:
 
 async def look_by_look(database: Database, fleet: Fleet) -> float:
     """Readings a second when an agent posts each look by itself, without HTTP."""
-    poster = await Poster.open(database, "posted")
+    poster, took_s = await Poster.open(database, "posted"), 0.0
     for number in range(LOOKS_ONE_BY_ONE):
         poster.look(fleet, fleet.look(number), number)
-        await poster.post(leaves=0)
-    return LOOKS_ONE_BY_ONE * CONTAINERS / poster.took_s
+        started_s = CLOCK.monotonic()
+        await poster.post(None)
+        took_s += CLOCK.monotonic() - started_s
+    return LOOKS_ONE_BY_ONE * CONTAINERS / took_s
 
 
 async def table_bytes(database: Database, table: str) -> int:

@@ -23,7 +23,7 @@ from helvetia.metering.nodes.model import NodeBatch
 from helvetia.metering.nodes.wire import to_wire_batch
 
 JITTER_SHARE = 0.05
-FOLDED_MAX = 60
+FOLDED_MAX = 100
 """So many batches are read from the spool to be posted together; how many of them are is `fold_looks`' to say."""
 
 _log = structlog.get_logger(__name__)
