@@ -30,10 +30,10 @@ from helvetia.metering import store
 from helvetia.metering.errors import BoundaryInFuture
 from helvetia.metering.find_leaks import LeakService
 from helvetia.metering.invariants import broken_invariants
+from helvetia.metering.lifecycle.store_readings import Intake, insert_readings
 from helvetia.metering.model import FindingCause, LeakKind, MeteringConfig, UsageTotals
 from helvetia.metering.readers.host_reader import HostReader
 from helvetia.metering.service import MeteringService
-from helvetia.metering.store_readings import Intake, insert_readings
 from helvetia.metering.store_runs import lock_open_runs, save_runs
 from support.engine_hop import engine_hop
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from helvetia.containers.model import Counts
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import to_ns
+from helvetia.metering.lifecycle.store_readings import Intake, insert_readings
 from helvetia.metering.model import Run
-from helvetia.metering.store_readings import Intake, insert_readings
 from helvetia.metering.store_runs import lock_open_runs
 from support import trials
 from support.metered_house import MeteredHouse

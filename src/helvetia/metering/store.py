@@ -1,7 +1,7 @@
 """All SQL of metering begins here: the account's lock, its boundaries, and what other packages call.
 
-The rest stands beside: store_runs (runs, readings, findings), store_storage (holders and sizes), store_pieces (the
-ledger's rows), store_usage (totals and external records).
+The rest stands beside: store_runs (runs and findings), store_storage (holders and sizes), store_pieces (the
+ledger's rows), store_usage (totals and external records), lifecycle/store_readings (what looks read).
 """
 
 from collections.abc import Iterable, Sequence

@@ -16,7 +16,8 @@ from helvetia.containers.store_transfers import transfers_of
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock, to_ns
 from helvetia.kernel.clock_steps import ClockReading, ClockStep
-from helvetia.metering import store_readings, store_runs, store_storage
+from helvetia.metering import store_runs, store_storage
+from helvetia.metering.lifecycle import store_readings
 from helvetia.metering.lifecycle.split_runs import RunBook, route
 from helvetia.metering.lifecycle.trace_runs import Sighting, trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
