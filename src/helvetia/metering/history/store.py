@@ -70,11 +70,27 @@ WHERE {wanted} AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
 GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
 """
 
-# A row a bucket and metric: tens of thousands of cells come as two texts each, not as four objects.
+# Days of each service: a row of the roll-up is a cell already, and no part of a day is in two parts of the range.
+_DAYS_OF_SERVICES = """
+SELECT day AS bucket, service_id, metric, quantity FROM (
+    SELECT day, service_id, metric, quantity FROM usage_days
+    WHERE {wanted} AND day >= %(first_day)s AND day < %(last_day)s
+    UNION ALL
+    SELECT (period_start AT TIME ZONE 'UTC')::date, service_id, metric, sum(quantity) FROM usage_records
+    WHERE {wanted} AND period_start >= %(starts_at)s AND period_start < %(head_until)s GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT (period_start AT TIME ZONE 'UTC')::date, service_id, metric, sum(quantity) FROM usage_records
+    WHERE {wanted} AND period_start >= %(tail_from)s AND period_start < %(ends_at)s GROUP BY 1, 2, 3
+) AS part LIMIT %(limit)s
+"""
+
+# A row a bucket and metric: tens of thousands of cells come as two texts for each, not as four objects for each cell.
 _BLOCKS = """
-SELECT bucket, metric, array_agg(service_id::text ORDER BY service_id), array_agg(quantity::text ORDER BY service_id)
+SELECT {instant}, metric, string_agg(service_id::text, ',' ORDER BY service_id),
+    string_agg(quantity::text, ',' ORDER BY service_id)
 FROM ({cells}) AS cell GROUP BY bucket, metric ORDER BY bucket, metric
 """
+_MIDNIGHT = "bucket::timestamp AT TIME ZONE 'UTC'"
 
 _PIECES = """
 SELECT u.id, u.service_id, u.metric, u.incarnation, u.revision, u.quantity, u.period_start,
@@ -147,8 +163,10 @@ async def usage_blocks(
         **whole_days(wanted.period),
         **_cuts(wanted),
     }
-    statement = _BLOCKS.format(cells=_cells_of(wanted).format(wanted=_WANTED, service=service))
-    ids: dict[str | None, ServiceId | None] = {None: None}
+    cells = _cells_of(wanted)
+    instant = _MIDNIGHT if cells is _DAYS_OF_SERVICES else "bucket"
+    statement = _BLOCKS.format(cells=cells.format(wanted=_WANTED, service=service), instant=instant)
+    ids: dict[str, ServiceId] = {}
     return [_to_block(row, ids) for row in await (await tx.execute(statement, values)).fetchall()]
 
 
@@ -156,7 +174,7 @@ def _cells_of(wanted: UsageFilter) -> str:
     if wanted.grain is Grain.HOUR:
         return _BY_RECORDS
     if wanted.zone.key == UTC_ZONE.key:
-        return _BY_DAYS
+        return _DAYS_OF_SERVICES if wanted.grain is Grain.DAY and wanted.by_service else _BY_DAYS
     return _BY_MONTHS_OF_ZONE if wanted.grain is Grain.MONTH else _BY_RECORDS
 
 
@@ -182,19 +200,18 @@ def _months_of_zone(wanted: UsageFilter) -> Iterator[datetime]:
         month = (month + timedelta(days=32)).replace(day=1)
 
 
-def _to_block(
-    row: tuple[datetime, UsageMetric, Sequence[str | None], Sequence[str]], ids: dict[str | None, ServiceId | None]
-) -> UsageBlock:
+def _to_block(row: tuple[datetime, UsageMetric, str | None, str], ids: dict[str, ServiceId]) -> UsageBlock:
     """`ids`: those that were met before."""
     starts_at, metric, services, quantities = row
-    for text in services:
-        if text is not None and text not in ids:
+    texts = () if services is None else services.split(",")
+    for text in texts:
+        if text not in ids:
             ids[text] = ServiceId(UUID(text))
     return UsageBlock(
         starts_at=starts_at,
         metric=metric,
-        service_ids=tuple(ids[text] for text in services),
-        quantities=tuple(map(int, quantities)),
+        service_ids=tuple(ids[text] for text in texts) or (None,),
+        quantities=tuple(map(int, quantities.split(","))),
     )
 
 
