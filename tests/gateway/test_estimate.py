@@ -171,6 +171,21 @@ async def test_scheduled_smaller_plan_is_the_next_fee(
     await assert_is_stripes(gateway, subscriber, estimate)
 
 
+async def test_scheduled_smaller_plan_is_the_next_fee_before_stripe_was_read_again(
+    house: BillingHouse, world: StripeWorld
+) -> None:
+    subscriber = await new_subscriber(house)
+    await world.advance_to(DAY_5)
+    before = await read_estimate(house, subscriber.account_id)
+    assert before.is_complete
+    await world.advance_to(DAY_5 + timedelta(minutes=1))
+    preview = await house.billing.preview_update(subscriber.account_id, STARTER, actor=ACTOR)
+    await house.billing.update_subscription(subscriber.account_id, STARTER, preview.change.change_id, actor=ACTOR)
+    estimate = await house.estimates.estimate(subscriber.account_id)
+    fee = next(line for line in estimate.lines if line.kind is LineKind.FEE)
+    assert (fee.description, fee.amount_minor, estimate.is_complete) == ("STARTER", 900, False)
+
+
 async def test_cancellation_at_period_end_leaves_no_fee(
     house: BillingHouse, world: StripeWorld, gateway: StripeClientGateway, clock: MovableClock
 ) -> None:

@@ -125,7 +125,11 @@ async def _planned_end(stage: Stage) -> tuple[Seen, ...]:
 async def _planned_downgrade(stage: Stage) -> tuple[Seen, ...]:
     await page_states.with_services(stage.world.database, stage.account_id, [f"job-{n}" for n in range(5)], stage.now)
     await stage.wait_for(ChangeState.SCHEDULED, SubscriptionPlan.STARTER, Direction.DOWNGRADE)
-    return (Seen(path=OVERVIEW, words="Some of it will not fit: number of services"), Seen(path=PLANS, words="Starter"))
+    return (
+        Seen(path=OVERVIEW, words="Some of it will not fit: number of services"),
+        Seen(path=OVERVIEW, words="+ Starter $9.00"),
+        Seen(path=PLANS, words="Starter"),
+    )
 
 
 async def _exempt(stage: Stage) -> tuple[Seen, ...]:

@@ -84,6 +84,12 @@ async def newest_confirmed(tx: Transaction, account_id: AccountId) -> PlanChange
     )
 
 
+async def scheduled_at(tx: Transaction, account_id: AccountId, effective_at: datetime) -> PlanChangeRecord | None:
+    """The change that is scheduled to take hold at this instant, the latest choice."""
+    where = "account_id = %s AND state = 'scheduled' AND effective_at = %s ORDER BY settled_at DESC, change_id LIMIT 1"
+    return await _one(tx, where, (account_id, effective_at))
+
+
 async def mark_applying(tx: Transaction, change: PlanChangeRecord, wall: datetime) -> None:
     """Before the first byte leaves. `confirmed_at` is real time: Stripe's keys live in it."""
     await tx.execute(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from helvetia.catalogue.plans import PLANS, SubscriptionPlan
 from helvetia.costs.estimate.model import Estimate, EstimateLine, KnownFacts, LineKind, TaxBasis
 from helvetia.costs.estimate.reckon import Terms, reckon
 from helvetia.costs.model import CurrentUsage, UsageLine
@@ -21,12 +22,16 @@ from helvetia.subscriptions.model import SubscriptionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateParts:
-    """What one estimate is made of, read at one moment. `known` is None where nothing read speaks of this period."""
+    """What one estimate is made of, read at one moment. `known` is None where nothing read speaks of this period.
+
+    `scheduled`: the plan that is to hold from the period's end on, as agreed with us.
+    """
 
     record: SubscriptionRecord
     usage: CurrentUsage
     book: PriceBook | None
     known: KnownFacts | None
+    scheduled: SubscriptionPlan | None = None
 
     @property
     def facts(self) -> UpcomingFacts | None:
@@ -142,8 +147,9 @@ def _lines(parts: EstimateParts) -> list[EstimateLine]:
     usage, facts = parts.usage, parts.facts
     used = {line.metric: _usage_line(line, usage) for line in usage.lines}
     if facts is None or parts.book is None:
-        fee = [] if parts.is_ending or not usage.is_charged else [_fee_line(parts, None, usage.fee_minor)]
-        return [*fee, *used.values()]
+        plan, fee_minor = _next_fee(parts)
+        is_due = usage.is_charged and not parts.is_ending and plan is not SubscriptionPlan.FREE
+        return [*([_fee_line(parts, None, plan, fee_minor)] if is_due else []), *used.values()]
     by_price = {price.price_id: used[metric] for metric, price in parts.book.meters.items()}
     own = [_item_line(parts, item, by_price.get(item.price_id)) for item in facts.items]
     return [*_waiting_lines(parts, facts), *(line for line in own if line is not None)]
@@ -159,7 +165,9 @@ def with_quantity(line: EstimateLine, quantity: Decimal) -> EstimateLine:
 def _item_line(parts: EstimateParts, item: UpcomingItem, used: EstimateLine | None) -> EstimateLine | None:
     """None for the fee of a period that will not come, and for a metered price that we do not sell by."""
     if item.fee_minor is not None:
-        return None if parts.is_ending else _fee_line(parts, item, item.fee_minor)
+        plans = {} if parts.book is None else {price.price_id: plan for plan, price in parts.book.plans.items()}
+        plan = plans.get(item.price_id, parts.usage.plan)
+        return None if parts.is_ending else _fee_line(parts, item, plan, item.fee_minor)
     if used is None:
         return None
     return replace(
@@ -171,9 +179,16 @@ def _item_line(parts: EstimateParts, item: UpcomingItem, used: EstimateLine | No
     )
 
 
-def _fee_line(parts: EstimateParts, item: UpcomingItem | None, fee_minor: int) -> EstimateLine:
-    plans = {} if parts.book is None else {price.price_id: plan for plan, price in parts.book.plans.items()}
-    plan = parts.usage.plan if item is None else plans.get(item.price_id, parts.usage.plan)
+def _next_fee(parts: EstimateParts) -> tuple[SubscriptionPlan, int]:
+    """The plan of the next period and its fee, where Stripe told nothing: by our own record of what is scheduled."""
+    plan = parts.scheduled
+    if plan is None or plan is parts.usage.plan:
+        return parts.usage.plan, parts.usage.fee_minor
+    price = None if parts.book is None else parts.book.plans.get(plan)
+    return plan, PLANS[plan].fee_minor if price is None else price.fee_minor
+
+
+def _fee_line(parts: EstimateParts, item: UpcomingItem | None, plan: SubscriptionPlan, fee_minor: int) -> EstimateLine:
     return EstimateLine(
         kind=LineKind.FEE,
         metric=None,

@@ -11,6 +11,7 @@ from datetime import timedelta
 import structlog
 
 from helvetia.audit import store as audit
+from helvetia.billing.plan_change import store as plan_changes
 from helvetia.costs.estimate import store
 from helvetia.costs.estimate.compare_preview import compare_preview
 from helvetia.costs.estimate.estimate_invoice import EstimateParts, choose_facts, tax_basis_of
@@ -43,7 +44,12 @@ async def read_parts(tools: EstimateTools, tx: Transaction, account_id: AccountI
     """Everything one estimate is made of, of one moment. Raises SubscriptionNotFound."""
     record, usage = await read_current(tx, account_id, tools.prices, now=tools.clock.now())
     known = choose_facts(record, await store.find_facts(tx, account_id))
-    return EstimateParts(record=record, usage=usage, book=tools.prices.book, known=known)
+    scheduled = await plan_changes.scheduled_at(tx, account_id, usage.period.ends_at)
+    if scheduled is None:
+        return EstimateParts(record=record, usage=usage, book=tools.prices.book, known=known)
+    if known is not None and scheduled.settled_at is not None and known.read_at < scheduled.settled_at:
+        known = None  # what was read before the change was agreed on tells the fee of the plan that goes
+    return EstimateParts(record=record, usage=usage, book=tools.prices.book, known=known, scheduled=scheduled.plan)
 
 
 async def read_facts(tools: EstimateTools, account_id: AccountId) -> bool:

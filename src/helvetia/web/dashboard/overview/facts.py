@@ -9,9 +9,9 @@ from helvetia.billing.model import InvoiceRecord
 from helvetia.billing.payments.model import Methods
 from helvetia.billing.plan_change.model import Misfit, PlanChangeRecord
 from helvetia.billing.settlement.model import PaymentOffer
-from helvetia.catalogue.plans import PLANS, ResourceLimits
+from helvetia.catalogue.plans import PLANS, ResourceLimits, SubscriptionPlan
 from helvetia.containers.model import Service
-from helvetia.costs.estimate.model import Estimate
+from helvetia.costs.estimate.model import Estimate, LineKind
 from helvetia.costs.forecast import MICRO, AccountForecast
 from helvetia.costs.history import UsageHistory
 from helvetia.costs.model import CurrentUsage
@@ -101,11 +101,19 @@ class OverviewFacts:
         return self.next_charge.estimate.sums.amount_due_minor if due_minor is None else due_minor
 
     @property
-    def next_fee_minor(self) -> int:
-        """The fee of the period after this one; none where the subscription ends first."""
+    def next_fee(self) -> tuple[SubscriptionPlan, int]:
+        """The plan of the period after this one and its fee; 0 where the subscription ends first."""
+        if self.next_charge is not None:
+            fee = next((line for line in self.next_charge.estimate.lines if line.kind is LineKind.FEE), None)
+            plan = self.subscription.plan if fee is None or fee.description is None else fee.description
+            return SubscriptionPlan(plan), 0 if fee is None else fee.amount_minor
         cancel_at = self.subscription.cancel_at
         is_last = cancel_at is not None and cancel_at <= self.period.ends_at
-        return 0 if is_last else self.subscription.fee_minor
+        return self.subscription.plan, 0 if is_last else self.subscription.fee_minor
+
+    @property
+    def next_fee_minor(self) -> int:
+        return self.next_fee[1]
 
     @property
     def expected_usage_minor(self) -> int | None:

@@ -130,7 +130,7 @@ def _next_charge(facts: OverviewFacts) -> Fact:
     expected = facts.expected_usage_minor
     words = {
         "usage": facts.money(facts.usage.usage_minor if expected is None else expected),
-        "plan": facts.title,
+        "plan": PLANS[facts.next_fee[0]].title,
         "fee": facts.money(facts.next_fee_minor),
     }
     note = (
