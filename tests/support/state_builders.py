@@ -195,7 +195,8 @@ async def _meter_delayed(stage: Stage) -> tuple[Seen, ...]:
             " WHERE account_id = %s AND name = 'web'",
             (to_ns(stage.now - timedelta(hours=2)), seen_ns, stage.account_id),
         )
-    return (Seen(path=OVERVIEW, words="Usage complete to 09:37:23 UTC"), Seen(path="/billing/usage", words="09:37:23"))
+    told = "Nothing was heard of a late node since 09:37:23 UTC."
+    return (Seen(path=OVERVIEW, words=told), Seen(path="/billing/usage", words=told))
 
 
 async def _unlimited(stage: Stage) -> tuple[Seen, ...]:

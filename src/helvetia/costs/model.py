@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 
 from helvetia.catalogue.plans import UNLIMITED, ResourceLimits, SubscriptionPlan
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import BYTES_PER_GB, UsageMetric
-from helvetia.metering.model import UsageGap
+from helvetia.metering.model import LateHost, UsageGap
+
+LATE_AFTER = timedelta(minutes=5)
+"""Usage as of longer ago is late: many of the default sampling intervals, and room for a slow sweep."""
 
 _SHARE_PLACES = Decimal("0.000001")
 
@@ -52,7 +55,7 @@ class CurrentUsage:
 
     `usage_minor` is what the lines come to; `is_charged` says whether Stripe bills it (FREE is metered, not charged).
     `as_of`: everything that lives was looked at then or later. `is_complete`: no gap touches the period.
-    `is_closed`: only a fact learnt late can change the figures.
+    `is_closed`: only a fact learnt late can change the figures. `late_hosts`: why `as_of` is long ago, if it is.
     """
 
     account_id: AccountId
@@ -68,6 +71,7 @@ class CurrentUsage:
     fee_minor: int
     currency: str
     gaps: Sequence[UsageGap]
+    late_hosts: Sequence[LateHost] = ()
 
     @property
     def total_minor(self) -> int:

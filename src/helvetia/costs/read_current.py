@@ -1,14 +1,16 @@
 """The arrow ledger → the current period: everything it is told by, read in the caller's one transaction."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from helvetia.costs.current import Facts, current_usage
-from helvetia.costs.model import CurrentUsage
+from helvetia.costs.model import LATE_AFTER, CurrentUsage
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 from helvetia.meter_reports.store import value_at_stripe
 from helvetia.metering.store import totals
 from helvetia.metering.store_storage import storage_held_bytes
+from helvetia.metering.store_usage import late_hosts
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from helvetia.subscriptions import store as subscriptions
 from helvetia.subscriptions.model import SubscriptionRecord
@@ -28,4 +30,6 @@ async def read_current(
         storage_held_bytes=await storage_held_bytes(tx, account_id),
     )
     usage = current_usage(facts, prices.unit_prices_minor(), are_prices_verified=prices.book is not None, now=now)
+    if now - usage.as_of > LATE_AFTER:
+        usage = replace(usage, late_hosts=await late_hosts(tx, account_id, now - LATE_AFTER))
     return record, usage

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from helvetia.catalogue.prices import CURRENCY
@@ -29,7 +29,7 @@ from helvetia.metering import store_usage
 from helvetia.metering.errors import MeteredServiceNotFound
 from helvetia.metering.history import store, store_shown
 from helvetia.metering.history.model import Grain, ServiceRun, ShownFigures, UsageFilter
-from helvetia.metering.model import UsageTotals
+from helvetia.metering.model import LateHost, UsageTotals
 from helvetia.rating.rate_usage import rate_usage
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 
@@ -90,6 +90,13 @@ class UsageHistoryService:
         """How fresh and complete the range is, with its gaps, and its base units of every metric."""
         async with self._database.transaction() as tx:
             return await store_usage.totals(tx, account_id, wanted.period, wanted.service_id)
+
+    async def late_hosts(
+        self, account_id: AccountId, seen_before: datetime, service_id: ServiceId | None = None
+    ) -> Sequence[LateHost]:
+        """Hosts of the account (or of one of its services) that told nothing since."""
+        async with self._database.transaction() as tx:
+            return await store_usage.late_hosts(tx, account_id, seen_before, service_id)
 
     async def mark(self, account_id: AccountId) -> str:
         """A word that changes whenever a reading of the account was taken in: what waits for news compares it."""

@@ -354,6 +354,15 @@ class UsageGap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LateHost:
+    """A host that something of the account runs or lies on, as far as we know, and of which nothing was heard since."""
+
+    node: str
+    seen_at: datetime
+    service_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
     """What was used in a period, in base units, open and closed pieces alike.
 

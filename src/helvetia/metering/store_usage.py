@@ -11,9 +11,10 @@ from helvetia.kernel.clock import from_ns, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
-from helvetia.metering.model import FindingCause, RolledUsage, UsageGap, UsageRecord, UsageTotals
+from helvetia.metering.model import FindingCause, LateHost, RolledUsage, UsageGap, UsageRecord, UsageTotals
 
 GAPS_SHOWN_MAX = 50
+HOSTS_SHOWN_MAX = 20
 
 _RECORD = """id, account_id, service_id, metric, incarnation, revision, quantity, "timestamp", period_start, period_end,
 closed_at, reading_count, first_reading_ns, last_reading_ns, bound, reason, actor"""
@@ -99,6 +100,18 @@ SELECT least((SELECT min(seen_ns) FROM container_runs WHERE account_id = %(accou
 """
 
 _STATE = f"SELECT ({_AS_OF}), ({_OPEN})"
+
+# Of each host what was seen last, not first: a host that tells of anything is not late.
+_LATE_HOSTS = """
+SELECT node, max(seen_ns), count(DISTINCT service_id) FROM (
+    SELECT node, seen_ns, service_id FROM container_runs
+    WHERE account_id = %(account_id)s AND closed_at IS NULL AND finished_ns IS NULL
+    UNION ALL SELECT node, seen_ns, service_id FROM storage_holders
+    WHERE account_id = %(account_id)s AND closed_at IS NULL AND gone_ns IS NULL
+) AS life
+WHERE %(service_id)s::uuid IS NULL OR service_id = %(service_id)s
+GROUP BY node HAVING max(seen_ns) < %(seen_before_ns)s ORDER BY 2, node LIMIT %(limit)s
+"""
 
 _GAPS = """
 SELECT service_id, cause, starts_ns, ends_ns, detail FROM metering_findings
@@ -193,6 +206,20 @@ async def totals(
         is_closed=open_count == 0,
         gaps=gaps,
     )
+
+
+async def late_hosts(
+    tx: Transaction, account_id: AccountId, seen_before: datetime, service_id: ServiceId | None = None
+) -> Sequence[LateHost]:
+    """Hosts of the account (or of one of its services) that told nothing since, the longest silent first."""
+    values = {
+        "account_id": account_id,
+        "service_id": service_id,
+        "seen_before_ns": to_ns(seen_before),
+        "limit": HOSTS_SHOWN_MAX,
+    }
+    rows = await (await tx.execute(_LATE_HOSTS, values)).fetchall()
+    return [LateHost(node=node, seen_at=from_ns(seen_ns), service_count=count) for node, seen_ns, count in rows]
 
 
 async def usage_by_day(

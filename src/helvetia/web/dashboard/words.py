@@ -1,9 +1,14 @@
 """Words of the trade that several pages say: what is sold, why something is held, how an invoice stands. Pure."""
 
+from collections.abc import Sequence
+
 from helvetia.containers.model import HoldCause
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.model import LateHost
 from helvetia.web.dashboard.usage.words import metric_title, metric_unit
 from helvetia.web.dashboard.voice import Voice
+
+_HOSTS_NAMED = 3
 
 
 def metric_head(metric: UsageMetric, voice: Voice) -> str:
@@ -38,3 +43,16 @@ def list_words(items: list[str], voice: Voice) -> str:
     if len(items) < 2:  # noqa: PLR2004 - one needs no joining word
         return "".join(items)
     return voice.say("{first} and {last}", first=", ".join(items[:-1]), last=items[-1])
+
+
+def late_words(hosts: Sequence[LateHost], voice: Voice) -> str:
+    """Which hosts are late, as one more sentence of an as-of line; nothing where none is."""
+    if not hosts:
+        return ""
+    told = [
+        voice.say("{host} since {instant}", host=one.node, instant=voice.instant(one.seen_at))
+        for one in hosts[:_HOSTS_NAMED]
+    ]
+    if len(hosts) > len(told):
+        told.append(voice.many("{count} more host", "{count} more hosts", len(hosts) - len(told)))
+    return " " + voice.say("Nothing was heard of {hosts}.", hosts=list_words(told, voice))

@@ -52,6 +52,7 @@ _USAGE: JsonValue = {
     "complete": True,
     "closed": False,
     "gaps": [],
+    "lateHosts": [],
     "currency": "usd",
     "total": "1.50",
     "isCharged": True,

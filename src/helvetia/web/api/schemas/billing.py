@@ -78,10 +78,19 @@ class UsageLineAnswer(WireAnswer):
     not_at_stripe: WireDecimal | None
 
 
+class LateHostAnswer(WireAnswer):
+    """A host with services of the account on it, and when anything was last heard of it."""
+
+    host: str
+    seen_at: WireInstant
+    services: int
+
+
 class UsageAnswer(WireAnswer):
     """The current period so far; `total` is the sum of the lines, `isCharged` whether Stripe bills it.
 
     `complete`: no gap touches the period; `gaps` are the newest few. `closed`: only a fact learnt late can change it.
+    `lateHosts`: hosts of which nothing was heard for five minutes, so that `asOf` is long ago.
     """
 
     usage: list[UsageLineAnswer]
@@ -91,6 +100,7 @@ class UsageAnswer(WireAnswer):
     complete: bool
     closed: bool
     gaps: list[GapAnswer]
+    late_hosts: list[LateHostAnswer]
     currency: str
     total: WireDecimal
     is_charged: bool
@@ -185,6 +195,9 @@ def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
         complete=usage.is_complete,
         closed=usage.is_closed,
         gaps=[to_wire_gap(gap) for gap in usage.gaps],
+        late_hosts=[
+            LateHostAnswer(host=one.node, seen_at=one.seen_at, services=one.service_count) for one in usage.late_hosts
+        ],
         currency=usage.currency,
         total=_amount(usage.usage_minor, usage.currency),
         is_charged=usage.is_charged,

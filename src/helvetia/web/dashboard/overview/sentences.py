@@ -11,6 +11,7 @@ from helvetia.catalogue.plans import PLANS, ResourceLimits, SubscriptionPlan
 from helvetia.kernel.status import SubscriptionStatus
 from helvetia.web.dashboard.overview.facts import OverviewFacts
 from helvetia.web.dashboard.voice import Voice
+from helvetia.web.dashboard.words import late_words
 
 # Of the poll's rhythm, several times: Stripe, or the way to it, is away then.
 STRIPE_LATE_AFTER = timedelta(minutes=30)
@@ -73,11 +74,13 @@ def as_of(facts: OverviewFacts) -> str:
         "first": facts.voice.shortest_day(facts.period.starts_at),
         "last": facts.voice.shortest_day(facts.period.ends_at),
     }
+    late = late_words(facts.usage.late_hosts, facts.voice)
     if facts.usage.is_complete:
-        return facts.voice.say("Usage complete to {instant}, no gaps. Period {first} – {last}.", **words)
-    return facts.voice.say(
+        return facts.voice.say("Usage complete to {instant}, no gaps. Period {first} – {last}.", **words) + late
+    told = facts.voice.say(
         "Usage complete to {instant}, with gaps, which are never billed. Period {first} – {last}.", **words
     )
+    return told + late
 
 
 def stripe_as_of(facts: OverviewFacts) -> str | None:

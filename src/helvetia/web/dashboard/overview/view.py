@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
+from helvetia.costs.model import LATE_AFTER
 from helvetia.web.dashboard.charts.stacked_bars import StackedBars
 from helvetia.web.dashboard.overview.alerts import Alert, alerts
 from helvetia.web.dashboard.overview.chart import cost_chart
@@ -12,9 +12,6 @@ from helvetia.web.dashboard.overview.readings import Reading, readings
 from helvetia.web.dashboard.overview.rows import InvoiceRow, ServiceTable, invoice_row, service_table
 from helvetia.web.dashboard.overview.sentences import Fact, amounts, as_of, no_invoices, sentence, stripe_as_of
 from helvetia.web.dashboard.overview.timeline import EventRow, timeline
-
-# Two of the default sampling intervals, and room for a slow sweep.
-LATE_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

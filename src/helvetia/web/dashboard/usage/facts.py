@@ -14,12 +14,13 @@ from operator import attrgetter
 from helvetia.catalogue.plans import ResourceLimits
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.costs.history import HistoryBlock, UsageHistory, bucket_end
+from helvetia.costs.model import LATE_AFTER
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import EXACT, round_metered_line
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain
-from helvetia.metering.model import UsageTotals
+from helvetia.metering.model import LateHost, UsageTotals
 from helvetia.web.dashboard.usage.query import UsageQuery
 from helvetia.web.dashboard.voice import Voice
 
@@ -66,6 +67,7 @@ class UsageFacts:
     names: Mapping[ServiceId, str]
     limits: ResourceLimits
     voice: Voice
+    late_hosts: Sequence[LateHost] = ()
     mark: str = ""
     grain: Grain = field(init=False)
     utc: Voice = field(init=False)
@@ -85,6 +87,11 @@ class UsageFacts:
         return min(self.voice.now, self.period.ends_at)
 
     @property
+    def is_late(self) -> bool:
+        """Whether something of it was last looked at long ago."""
+        return is_late(self.totals, self.until)
+
+    @property
     def blocks(self) -> Sequence[HistoryBlock]:
         return () if self.history is None else self.history.blocks
 
@@ -93,6 +100,10 @@ class UsageFacts:
 
     def exact_money(self, amount_minor: Decimal) -> str:
         return self.voice.exact_money(amount_minor, CURRENCY)
+
+
+def is_late(totals: UsageTotals, until: datetime) -> bool:
+    return totals.as_of is not None and until - totals.as_of > LATE_AFTER
 
 
 def by_metric(facts: UsageFacts) -> Mapping[UsageMetric, Sum]:

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 from helvetia.costs.errors import TooManyRows
 from helvetia.costs.history import UsageHistory
+from helvetia.costs.model import LATE_AFTER
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period, calendar_month
 from helvetia.metering.history.model import UsageFilter
 from helvetia.subscriptions.model import limits_of
 from helvetia.subscriptions.service import SubscriptionService
-from helvetia.web.dashboard.usage.facts import UsageFacts
+from helvetia.web.dashboard.usage.facts import UsageFacts, is_late
 from helvetia.web.dashboard.usage.query import UsageQuery, read_query
 from helvetia.web.dashboard.voice import Voice
 
@@ -37,16 +38,23 @@ class UsageReader:
         period = query.period(current, previous)
         wanted = query.to_filter(period)
         history = await self._history(account_id, wanted)
+        totals, until = await self._usage.totals(account_id, wanted), min(voice.now, period.ends_at)
+        late_hosts = (
+            await self._usage.late_hosts(account_id, until - LATE_AFTER, query.service_id)
+            if is_late(totals, until)
+            else ()
+        )
         return UsageFacts(
             query=query,
             current=current,
             previous=previous,
             period=period,
             history=history,
-            totals=await self._usage.totals(account_id, wanted),
+            totals=totals,
             names=await self._usage.names(account_id),
             limits=limits_of(record),
             voice=voice,
+            late_hosts=late_hosts,
             mark=mark,
         )
 

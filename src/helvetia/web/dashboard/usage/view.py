@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 
 from helvetia.catalogue.plans import UNLIMITED
@@ -34,6 +33,7 @@ from helvetia.web.dashboard.usage.words import (
     metric_unit,
     per_unit,
 )
+from helvetia.web.dashboard.words import late_words
 
 EXPLORER, SERVICES, WHY, LIVE = (
     "/billing/usage",
@@ -41,8 +41,6 @@ EXPLORER, SERVICES, WHY, LIVE = (
     "/billing/usage/why",
     "/billing/usage/live",
 )
-# Two of the default sampling intervals, and room for a slow sweep.
-LATE_AFTER = timedelta(minutes=5)
 GAPS_SHOWN = 10
 _FULL = Decimal(100)
 
@@ -122,7 +120,7 @@ def to_view(facts: UsageFacts) -> ExplorerView:
     return ExplorerView(
         sentence=sentence(facts),
         as_of=as_of(facts),
-        is_late=is_late(facts),
+        is_late=facts.is_late,
         filters=to_filters(facts, EXPLORER),
         totals=totals(facts),
         chart=None if is_empty else cost_chart(facts, found, EXPLORER),
@@ -179,12 +177,7 @@ def as_of(facts: UsageFacts) -> str:
         fresh = voice.say("Nothing runs at the moment, {gaps}.", gaps=gaps)
     else:
         fresh = voice.say("Complete to {at}, {gaps}.", at=voice.instant(min(found.as_of, facts.until)), gaps=gaps)
-    return f"{fresh} {days}"
-
-
-def is_late(facts: UsageFacts) -> bool:
-    found = facts.totals.as_of
-    return found is not None and facts.until - found > LATE_AFTER
+    return f"{fresh} {days}{late_words(facts.late_hosts, voice)}"
 
 
 def totals(facts: UsageFacts) -> list[TotalView]:
