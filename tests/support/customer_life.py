@@ -72,6 +72,11 @@ class CustomerLife:
         await self.metering.sample_storage()
         await self.metering.sweep()
         await self.metering.roll_up()
+        await self.metering.close_due()
+        reports = await self.house.get(MeterReportService)
+        await reports.close_periods()
+        await reports.queue(account_id)
+        await reports.send_due()
 
     async def advance(self, length: timedelta) -> None:
         await self.at(self.clock.now() + length)

@@ -227,7 +227,7 @@ async def web_world(
         UsageLiveController(clock, pages, usage_reader, feed),
         ServiceUsagePageController(pages, usage_reader, history),
         HistoryPageController(pages, usage_reader, forecasts),
-        InvoicePageController(pages, billing, payments, InvoiceFactsService(database, prices)),
+        InvoicePageController(pages, billing, payments, InvoiceFactsService(database, prices), costs),
         NoticePageController(pages, notifications),
     )
     answers = IdempotentAnswers(database, clock)

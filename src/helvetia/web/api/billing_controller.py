@@ -82,8 +82,11 @@ class BillingController:
         return to_wire_invoices(await self._billing.get_invoices(caller.account_id, limit=limit, cursor=cursor))
 
     async def get_invoice(self, caller: BillingReader, invoice_id: InvoiceId) -> InvoiceDetailAnswer:
-        """One invoice with its lines."""
-        return to_wire_invoice_detail(*await self._billing.get_invoice(caller.account_id, invoice_id))
+        """One invoice with its lines, those of usage beside our own count."""
+        invoice, lines = await self._billing.get_invoice(caller.account_id, invoice_id)
+        is_final = invoice.finalized_at is not None
+        check = await self._costs.check_invoice(caller.account_id, lines, is_final=is_final)
+        return to_wire_invoice_detail(invoice, lines, check)
 
     async def get_pdf(self, caller: BillingReader, invoice_id: InvoiceId) -> Response:
         """Leads (303) to the invoice's PDF at Stripe by a fresh link; the one thing here that asks Stripe."""

@@ -218,7 +218,7 @@ EXAMPLES: Examples = {
         problems=(*READING, NOT_FITTING_QUERY, InvalidCursor()),
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}"): Example(
-        answer={**_INVOICE, "subtotal": "20.00", "lines": _LINES}, problems=(*READING, InvoiceNotFound())
+        answer={**_INVOICE, "subtotal": "20.00", "lines": _LINES, "check": []}, problems=(*READING, InvoiceNotFound())
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}/pdf"): Example(
         problems=(*READING, InvoiceNotFound(), InvoiceNotFinal(), NothingCharged())

@@ -7,6 +7,7 @@ from decimal import Decimal
 from helvetia.billing.model import InvoiceLineRecord, InvoicePage, InvoiceRecord
 from helvetia.billing.plan_change.model import PlanChangeRecord
 from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
+from helvetia.costs.estimate.check_invoice import CheckedLine
 from helvetia.costs.model import CurrentUsage, UsageLine
 from helvetia.kernel.money import Money
 from helvetia.subscriptions.model import SubscriptionRecord, limits_of
@@ -137,11 +138,27 @@ class InvoiceLineAnswer(WireAnswer):
     period_end: WireInstant
 
 
+class InvoiceCheckAnswer(WireAnswer):
+    """A line of usage beside our own count of its period; `verdict`: equal, not_at_stripe_yet (of a draft),
+    known_after_invoice, or unexplained.
+    """
+
+    metric: str
+    period_start: WireInstant
+    period_end: WireInstant
+    quantity: WireDecimal
+    amount: WireDecimal
+    own_quantity: WireDecimal
+    own_amount: WireDecimal
+    verdict: str
+
+
 class InvoiceDetailAnswer(InvoiceAnswer):
-    """An invoice with its lines."""
+    """An invoice with its lines; `check`: those of usage, recomputed from our own ledger."""
 
     subtotal: WireDecimal
     lines: list[InvoiceLineAnswer]
+    check: list[InvoiceCheckAnswer]
 
 
 class InvoiceListAnswer(WireAnswer):
@@ -212,7 +229,9 @@ def to_wire_invoices(page: InvoicePage) -> InvoiceListAnswer:
     )
 
 
-def to_wire_invoice_detail(invoice: InvoiceRecord, lines: Sequence[InvoiceLineRecord]) -> InvoiceDetailAnswer:
+def to_wire_invoice_detail(
+    invoice: InvoiceRecord, lines: Sequence[InvoiceLineRecord], check: Sequence[CheckedLine]
+) -> InvoiceDetailAnswer:
     return InvoiceDetailAnswer(
         **dict(_to_wire_invoice(invoice)),
         subtotal=_amount(invoice.subtotal_minor, invoice.currency),
@@ -228,6 +247,20 @@ def to_wire_invoice_detail(invoice: InvoiceRecord, lines: Sequence[InvoiceLineRe
             )
             for line in lines
         ],
+        check=[_to_wire_check(one, invoice.currency) for one in check],
+    )
+
+
+def _to_wire_check(line: CheckedLine, currency: str) -> InvoiceCheckAnswer:
+    return InvoiceCheckAnswer(
+        metric=line.metric.value,
+        period_start=line.period.starts_at,
+        period_end=line.period.ends_at,
+        quantity=line.quantity,
+        amount=_amount(line.amount_minor, currency),
+        own_quantity=line.own_quantity,
+        own_amount=_amount(line.own_amount_minor, currency),
+        verdict=line.verdict.value,
     )
 
 

@@ -12,6 +12,7 @@ from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.costs.export import csv_lines
+from helvetia.costs.service import CostService
 from helvetia.kernel.identity import AccountId
 from helvetia.web.api.payment_controller import InvoiceId
 from helvetia.web.dashboard.blocks import read_block
@@ -35,12 +36,18 @@ class InvoicePageController:
     """Invoices are our own copies, so the pages stand while Stripe is away; only the PDF is Stripe's."""
 
     def __init__(
-        self, pages: Pages, billing: BillingService, payments: PaymentService, facts: InvoiceFactsService
+        self,
+        pages: Pages,
+        billing: BillingService,
+        payments: PaymentService,
+        facts: InvoiceFactsService,
+        costs: CostService,
     ) -> None:
         self._pages = pages
         self._billing = billing
         self._payments = payments
         self._facts = facts
+        self._costs = costs
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: object) -> None:
@@ -95,9 +102,11 @@ class InvoicePageController:
         account_id = caller.account_id
         invoice, lines = await self._billing.get_invoice(account_id, invoice_id)
         payments = await read_block("attempts", self._payments.list_payments(account_id, limit=PAGE_SIZE_MAX))
+        is_final = invoice.finalized_at is not None
         facts = InvoiceFacts(
             invoice=invoice,
             lines=lines,
+            check=await self._costs.check_invoice(account_id, lines, is_final=is_final),
             payments=None if payments is None else payments.entries,
             metrics=self._facts.metrics_by_price(),
             query=_query(caller),

@@ -7,7 +7,9 @@ from decimal import Decimal
 
 from helvetia.billing.model import InvoiceLineRecord, InvoiceRecord
 from helvetia.billing.payments.model import PaymentEntry
+from helvetia.costs.estimate.check_invoice import CheckedLine
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.web.dashboard.invoices.check_view import CheckView, to_check_view
 from helvetia.web.dashboard.invoices.list_view import PATH, PaymentRow, payment_row
 from helvetia.web.dashboard.invoices.query import InvoiceQuery
 from helvetia.web.dashboard.usage.words import metric_title, metric_unit
@@ -50,6 +52,7 @@ class InvoiceDetailView:
     pay_label: str
     lines: Sequence[LineRow]
     sums: Sequence[Sum]
+    check: CheckView | None
     attempts: Sequence[PaymentRow] | None
     back: str
 
@@ -58,6 +61,7 @@ class InvoiceDetailView:
 class InvoiceFacts:
     invoice: InvoiceRecord
     lines: Sequence[InvoiceLineRecord]
+    check: Sequence[CheckedLine]
     payments: Sequence[PaymentEntry] | None
     metrics: Mapping[str, UsageMetric]
     query: InvoiceQuery
@@ -86,6 +90,7 @@ def to_detail_view(facts: InvoiceFacts) -> InvoiceDetailView:
         pay_label=voice.say("Pay what is open"),
         lines=[_line(line, facts) for line in facts.lines],
         sums=_sums(facts),
+        check=to_check_view(facts.check, invoice.currency, voice),
         attempts=None if attempts is None else [
             payment_row(one, facts.query, voice) for one in attempts if one.invoice_id == invoice.stripe_invoice_id
         ],
