@@ -54,8 +54,11 @@ class Agent:
         self._added = asyncio.Event()
 
     async def run(self, server: Server, stop: asyncio.Event) -> None:
-        """Until `stop` is set; what waits then is posted by the next start. Raises AgentRefused."""
-        refused: asyncio.Task[None] = asyncio.ensure_future(self._post(server, stop))
+        """Until `stop` is set; what waits then is posted by the next start.
+
+        Raises AgentRefused; and whatever ends one of its loops: an agent that looks no more must not seem alive.
+        """
+        posting: asyncio.Task[None] = asyncio.ensure_future(self._post(server, stop))
         work = [
             asyncio.ensure_future(one)
             for one in (
@@ -66,24 +69,32 @@ class Agent:
             )
         ]
         try:
-            await asyncio.wait({refused, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+            ends = {posting, *work, asyncio.ensure_future(stop.wait())}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
-            for task in (*work, refused):
+            for task in (*work, posting):
                 task.cancel()
-            await asyncio.gather(*work, refused, return_exceptions=True)
-        if refused.done() and not refused.cancelled() and (error := refused.exception()) is not None:
-            raise error
+            await asyncio.gather(*work, posting, return_exceptions=True)
+        for task in (posting, *work):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
 
     async def keep(self, look: Callable[[], Awaitable[Sequence[NodeBatch]]]) -> None:
-        """Look, and put what was seen on disk; an engine that is away is logged, its gap is the server's to see."""
+        """Look, and put what was seen on disk; an engine that is away is logged, its gap is the server's to see.
+
+        So is a disk that takes nothing: what is lost of time and bytes, later looks tell again.
+        """
         try:
             batches = await look()
         except HostUnavailable as error:
             _log.warning("agent.engine_unavailable", detail=error.detail)
             return
-        for batch in batches:
-            await asyncio.to_thread(self._spool.add, to_wire_batch(batch))
+        try:
+            for batch in batches:
+                await asyncio.to_thread(self._spool.add, to_wire_batch(batch))
+        except OSError as error:
+            _log.error("agent.spool_not_written", detail=str(error))
         self._added.set()
 
     async def post_waiting(self, server: Server) -> int:

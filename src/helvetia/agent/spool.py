@@ -34,7 +34,7 @@ class Spool:
         return len(self._sizes)
 
     def add(self, batch: bytes) -> None:
-        """Keep a batch; raises OSError when the disk does not take it."""
+        """Keep a batch; raises OSError, with nothing kept of it, when the disk does not take it."""
         with self._turn:
             self._add(batch)
 
@@ -59,11 +59,15 @@ class Spool:
     def _add(self, batch: bytes) -> None:
         name = f"{self._next:020d}{_SUFFIX}"
         half_written = self._directory / f"{name}.tmp"
-        with half_written.open("wb") as file:
-            file.write(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        half_written.rename(self._directory / name)
+        try:
+            with half_written.open("wb") as file:
+                file.write(batch)
+                file.flush()
+                os.fsync(file.fileno())
+            half_written.rename(self._directory / name)
+        except OSError:
+            half_written.unlink(missing_ok=True)  # a full disk needs the room
+            raise
         self._next += 1
         self._sizes[name] = len(batch)
         while sum(self._sizes.values()) > self._bytes_max and len(self._sizes) > 1:
