@@ -145,6 +145,39 @@ async def test_page_chart_table_file_and_api_agree_to_the_last_digit(
             await check_agreement(client, query, names)
 
 
+async def test_comparison_is_the_difference_of_two_histories_on_page_and_api_alike(
+    world: WebWorld, user: User, services: dict[str, ServiceId], clock: ManualClock
+) -> None:
+    luck = random.Random(SEED + 1)
+    rows = random_rows(luck, user.account_id, list(services.values()), clock.now(), days=60, count=400)
+    await write_rows(world.database, rows)
+    names = {str(service_id): name for name, service_id in services.items()}
+    async with world.as_user(user) as client:
+        for _ in range(trials.choose(small=5, full=150)):
+            first = clock.now().date() - timedelta(days=luck.randrange(2, 50))
+            last = first + timedelta(days=luck.choice((0, 1, 7, 30)))
+            text = await page(client, f"{USAGE}?period=custom&from={first}&to={last}&compare=before")
+            found, starts_at = Tables(text), datetime(first.year, first.month, first.day, tzinfo=UTC)
+            until = min(clock.now(), starts_at + (last - first) + timedelta(days=1))
+            before = {"from": (starts_at - (until - starts_at)).isoformat(), "to": starts_at.isoformat()}
+            told: Any = (await client.get(f"{API}/history", params={**before, "grain": "hour"})).json()
+            if "rows" not in told:  # more than 31 days by hour
+                told = (await client.get(f"{API}/history", params={**before, "grain": "month"})).json()
+            costs: dict[str, Decimal] = defaultdict(Decimal)
+            for row in told["rows"]:
+                costs[names[row["serviceId"]]] += Decimal(row["cost"])
+            within = {"from": f"{first}T00:00:00Z", "to": f"{last + timedelta(days=1)}T00:00:00Z"}
+            answer: Any = (await client.get(f"{API}/comparison", params=within)).json()
+            assert Decimal(answer["costBefore"]) == Decimal(told["total"]) == sum(costs.values())
+            assert Decimal(answer["difference"]) == Decimal(answer["cost"]) - Decimal(answer["costBefore"])
+            if len(found.tables) < 3:
+                continue
+            body, total = found.tables[2][1:-1], found.tables[2][-1]
+            assert Decimal(total[-3]) == Decimal(told["total"])
+            assert {line[0] for line in body} >= set(costs)
+            assert sum(Decimal(line[-3]) for line in body) == Decimal(told["total"])
+
+
 async def test_page_shows_the_amount_that_the_usage_and_the_invoice_line_have(
     world: WebWorld, user: User, services: dict[str, ServiceId], clock: ManualClock
 ) -> None:

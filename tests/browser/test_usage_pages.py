@@ -52,6 +52,7 @@ async def test_pages_have_no_barrier_in_any_state(
     await sign_in(world, page, user)
     for path in (
         "/billing/usage",
+        "/billing/usage?period=custom&from=2026-03-07&to=2026-03-08&compare=before",
         "/billing/usage?period=custom&from=2026-03-09&to=2026-03-08&metric=BANDWIDTH_GB",
         "/billing/usage?period=month&month=2025-01",
         f"/billing/usage/services/{services['web']}",

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from helvetia.costs.forecast import LimitOutlook, SeriesForecast
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.model import LimitOutlook, SeriesForecast
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, ServiceId

@@ -1,7 +1,7 @@
 """A worker's modules and its metering over a made-up tree, in a process of its own that tells what it weighs.
 
-`python -m support.tree_process URL ACCOUNT SERVICE CONTAINERS TICKS`: prints resident bytes after the first tenth of
-the ticks (at least 10), and at the end.
+`python -m support.tree_process URL ACCOUNT SERVICE CONTAINERS TICKS`: prints resident bytes after the first half of
+the ticks, and at the end.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def live(url: str, owner: tuple[AccountId, ServiceId], containers: int, ti
             await metering.close_due()
         if tick % TICKS_A_SIZE == 0:
             await metering.sample_storage()
-        if tick == max(10, ticks // 10):
+        if tick == ticks // 2:
             print(resident_bytes(), flush=True)
     print(resident_bytes(), flush=True)
     await database.close()

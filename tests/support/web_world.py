@@ -21,7 +21,7 @@ from helvetia.billing.service import BillingService
 from helvetia.containers.service import ContainerService
 from helvetia.containers.simulated_host import SimulatedHost
 from helvetia.costs.estimate.service import EstimateService
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.costs.service import CostService
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.job_queue import JobQueue

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.containers.store import service_names
+from helvetia.costs.compare import Comparison, compare, stretch_before
 from helvetia.costs.errors import TooManyRows, UsageRecordNotFound
 from helvetia.costs.explain import READINGS_MAX, Explanation, PieceCursor, PieceEvidence, page_of
 from helvetia.costs.export import COLUMNS, ExportFormat, csv_lines, json_lines, slices, to_file_rows
@@ -71,6 +72,19 @@ class UsageHistoryService:
         if sum(len(block.quantities) for block in blocks) > ROWS_MAX:
             raise TooManyRows(rows_max=ROWS_MAX)
         return await asyncio.to_thread(make_history, blocks, wanted, self._prices.unit_prices_minor())
+
+    async def compare(
+        self, account_id: AccountId, wanted: UsageFilter, after: UsageHistory | None = None
+    ) -> Comparison:
+        """A range beside the equally long one right before it; `after`: the history of `wanted`, where it is known.
+
+        Raises as `history` does.
+        """
+        after = await self.history(account_id, wanted) if after is None else after
+        earlier = replace(wanted, period=stretch_before(wanted.period, self._clock.now()))
+        before = await self.history(account_id, earlier)
+        totals = await self.totals(account_id, earlier)
+        return compare(after, before, is_complete_before=totals.is_complete)
 
     async def service_usage(self, account_id: AccountId, wanted: UsageFilter) -> ServiceUsage:
         """One service: `wanted.service_id` names it. Raises as `history` does."""

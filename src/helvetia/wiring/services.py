@@ -15,7 +15,7 @@ from helvetia.containers.model import Admission, ContainerHost
 from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.containers.service import ContainerService
 from helvetia.costs.estimate.service import EstimateService
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.costs.service import CostService
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.pool import Database

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from helvetia.billing.service import BillingService
 from helvetia.containers.reconcile_services import ServiceReconciler
 from helvetia.costs.estimate.service import EstimateService
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.database.job_queue import JobFunction
 from helvetia.enforcement.service import EnforcementService
 from helvetia.meter_reports.redirection.service import RedirectionService

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.costs.export import ExportFormat
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.costs.history import to_period, to_zone
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.kernel.clock import Clock
@@ -21,6 +21,7 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain, UsageFilter
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.web.api.schemas.comparison import ComparisonAnswer, to_wire_comparison
 from helvetia.web.api.schemas.forecast import ForecastAnswer, to_wire_forecast
 from helvetia.web.api.schemas.history_text import to_history_text
 from helvetia.web.api.schemas.usage import (
@@ -78,6 +79,7 @@ class UsageController:
             router.add_api_route(f"/api/v1/billing/usage/{path}", endpoint, methods=["GET"], tags=["usage"], **more)
 
         add("history", self.get_history, response_model=UsageHistoryAnswer)
+        add("comparison", self.get_comparison)
         add("services/{service_id}", self.get_service_usage)
         add("forecast", self.get_forecast)
         files: Any = {form.media_type.partition(";")[0]: {"schema": {"type": "string"}} for form in ExportFormat}
@@ -99,6 +101,14 @@ class UsageController:
         names = await self._usage.names(caller.account_id)
         text = await asyncio.to_thread(to_history_text, history, names, CURRENCY)
         return Response(text, media_type="application/json")
+
+    async def get_comparison(
+        self, caller: BillingReader, within: Range, view: View, service_id: ServiceQuery = None
+    ) -> ComparisonAnswer:
+        """What a range cost beside the equally long one right before it; without one, the current billing period."""
+        wanted = await self._filter(caller.account_id, within, view, service_id, by_service=True)
+        comparison = await self._usage.compare(caller.account_id, wanted)
+        return to_wire_comparison(wanted.period, comparison, await self._usage.names(caller.account_id), CURRENCY)
 
     async def get_service_usage(
         self, caller: BillingReader, service_id: UUID, within: Range, view: View

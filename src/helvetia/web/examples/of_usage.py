@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from helvetia.containers.errors import ServiceNotFound
 from helvetia.costs.errors import InvalidUsageCursor, RangeReversed, RangeTooLong, TooManyRows, UsageRecordNotFound
-from helvetia.costs.forecast import BAND_SENTENCE, SENTENCES
+from helvetia.costs.forecasts.model import BAND_SENTENCE, SENTENCES
 from helvetia.rating.forecast import ForecastMethod
 from helvetia.web.examples.model import (
     CONTAINER_ID,
@@ -47,6 +47,36 @@ _HISTORY: JsonValue = {
     ],
     "total": "0.24000000",
     "services": {SERVICE_ID: "web"},
+}
+_COMPARISON: JsonValue = {
+    "start": PERIOD_START,
+    "end": PERIOD_END,
+    "beforeStart": "2026-03-05T10:17:23Z",
+    "beforeEnd": PERIOD_START,
+    "completeBefore": True,
+    "currency": "usd",
+    "cost": "0.24000000",
+    "costBefore": "0.20000000",
+    "difference": "0.04000000",
+    "totals": [
+        {
+            "metric": "COMPUTE_HOURS",
+            "unit": "hour",
+            "quantity": "24.000000",
+            "quantityBefore": "20.000000",
+            "cost": "0.24000000",
+            "costBefore": "0.20000000",
+        }
+    ],
+    "services": [
+        {
+            "serviceId": SERVICE_ID,
+            "name": "web",
+            "cost": "0.24000000",
+            "costBefore": "0.20000000",
+            "difference": "0.04000000",
+        }
+    ],
 }
 _SERVICE: JsonValue = {
     "serviceId": SERVICE_ID,
@@ -186,6 +216,9 @@ EXAMPLES: Examples = {
     ),
     ("GET", f"{_BASE}/services/{{service_id}}"): Example(
         answer=_SERVICE, problems=(*READING, ServiceNotFound(), _TOO_LONG)
+    ),
+    ("GET", f"{_BASE}/comparison"): Example(
+        answer=_COMPARISON, problems=(*READING, RangeReversed(), _TOO_LONG, TooManyRows(rows_max=50_000))
     ),
     ("GET", f"{_BASE}/forecast"): Example(answer=_FORECAST, problems=READING),
     ("GET", f"{_BASE}/export"): Example(answer=_CSV, media_type="text/csv", problems=(*READING, RangeReversed())),

@@ -3,7 +3,14 @@
 from datetime import date
 from decimal import Decimal
 
-from helvetia.costs.forecast import BAND_SENTENCE, MICRO, SENTENCES, AccountForecast, LimitForecast, SeriesForecast
+from helvetia.costs.forecasts.model import (
+    BAND_SENTENCE,
+    MICRO,
+    SENTENCES,
+    AccountForecast,
+    LimitForecast,
+    SeriesForecast,
+)
 from helvetia.kernel.money import Money
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_sold_quantity
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant

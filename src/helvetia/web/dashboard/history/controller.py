@@ -6,8 +6,8 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from helvetia.costs.forecast import AccountForecast
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.model import AccountForecast
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import AccountId
 from helvetia.metering.history.model import Grain

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from helvetia.catalogue.prices import CURRENCY
-from helvetia.costs.forecast import MICRO, AccountForecast, LimitForecast, LimitOutlook, SeriesForecast
+from helvetia.costs.forecasts.model import MICRO, AccountForecast, LimitForecast, LimitOutlook, SeriesForecast
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.rating.forecast import PPM, ForecastMethod
 from helvetia.web.dashboard.charts.stacked_bars import Bar, ChartWords, StackedBars, draw_stacked_bars

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helvetia.billing.plan_change.model import ChangeState
 from helvetia.catalogue.plans import PLANS
-from helvetia.costs.forecast import LimitOutlook
+from helvetia.costs.forecasts.model import LimitOutlook
 from helvetia.costs.model import UsageLine
 from helvetia.enforcement.model import OverrideKind, PaymentState, QuotaAction
 from helvetia.kernel.status import SubscriptionStatus

@@ -8,7 +8,7 @@ from datetime import UTC, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from statistics import median_low
 
-from helvetia.costs.forecast import AccountForecast
+from helvetia.costs.forecasts.model import AccountForecast
 from helvetia.costs.history import UsageHistory
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.web.dashboard.charts.stacked_bars import Bar, ChartWords, StackedBars, axis_values, draw_stacked_bars

@@ -12,7 +12,7 @@ from helvetia.billing.settlement.model import PaymentOffer
 from helvetia.catalogue.plans import PLANS, ResourceLimits, SubscriptionPlan
 from helvetia.containers.model import Service
 from helvetia.costs.estimate.model import Estimate, LineKind
-from helvetia.costs.forecast import MICRO, AccountForecast
+from helvetia.costs.forecasts.model import MICRO, AccountForecast
 from helvetia.costs.history import UsageHistory
 from helvetia.costs.model import CurrentUsage
 from helvetia.enforcement.model import Explanation

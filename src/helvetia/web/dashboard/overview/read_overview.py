@@ -12,8 +12,8 @@ from helvetia.billing.service import BillingService
 from helvetia.containers.model import Service
 from helvetia.containers.service import ContainerService
 from helvetia.costs.estimate.service import EstimateService
-from helvetia.costs.forecast import MICRO, AccountForecast
-from helvetia.costs.forecast_service import ForecastService
+from helvetia.costs.forecasts.model import MICRO, AccountForecast
+from helvetia.costs.forecasts.service import ForecastService
 from helvetia.costs.history import UsageHistory
 from helvetia.costs.model import CurrentUsage
 from helvetia.costs.service import CostService

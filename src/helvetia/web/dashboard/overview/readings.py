@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
 from helvetia.containers.model import HoldCause, Service, Wish
-from helvetia.costs.forecast import AccountForecast, LimitOutlook
+from helvetia.costs.forecasts.model import AccountForecast, LimitOutlook
 from helvetia.costs.model import LimitUse, UsageLine
 from helvetia.kernel.quantity import BYTES_PER_GB, NS_PER_S, UsageMetric
 from helvetia.web.dashboard.overview.facts import OverviewFacts

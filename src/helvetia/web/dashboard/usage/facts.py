@@ -13,6 +13,7 @@ from operator import attrgetter
 
 from helvetia.catalogue.plans import ResourceLimits
 from helvetia.catalogue.prices import CURRENCY
+from helvetia.costs.compare import Comparison
 from helvetia.costs.history import HistoryBlock, UsageHistory, bucket_end
 from helvetia.costs.model import LATE_AFTER
 from helvetia.kernel.identity import ServiceId
@@ -68,6 +69,7 @@ class UsageFacts:
     limits: ResourceLimits
     voice: Voice
     late_hosts: Sequence[LateHost] = ()
+    comparison: Comparison | None = None
     mark: str = ""
     grain: Grain = field(init=False)
     utc: Voice = field(init=False)

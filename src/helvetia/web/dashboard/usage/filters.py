@@ -44,6 +44,7 @@ class FilterView:
     kept: Sequence[tuple[str, str]]
     complaint: str | None
     clear_href: str | None
+    compare: Choice
 
 
 def to_filters(facts: UsageFacts, path: str, *, with_services: bool = True) -> FilterView:
@@ -68,9 +69,14 @@ def to_filters(facts: UsageFacts, path: str, *, with_services: bool = True) -> F
             Option(value=metric.value, title=metric_title(metric, voice), is_chosen=metric is query.metric)
             for metric in UsageMetric
         ],
-        kept=[(name, value) for name, value in query.parameters().items() if name == "organizationId"],
+        kept=[(name, value) for name, value in query.parameters().items() if name in {"organizationId", "compare"}],
         complaint=None if query.complaint is None else complaint_words(query.complaint, voice),
         clear_href=bare.href(path) if is_filtered else None,
+        compare=Choice(
+            title=voice.say("Compare with the time before"),
+            href=replace(query, is_compared=not query.is_compared).href(path),
+            is_chosen=query.is_compared,
+        ),
     )
 
 

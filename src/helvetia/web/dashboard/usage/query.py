@@ -57,6 +57,7 @@ class UsageQuery:
     service_id: ServiceId | None = None
     metric: UsageMetric | None = None
     grain: Grain | None = None
+    is_compared: bool = False
     organization: str | None = None
     complaint: Complaint | None = None
 
@@ -74,6 +75,7 @@ class UsageQuery:
             "service": None if self.service_id is None else str(self.service_id),
             "metric": None if self.metric is None else self.metric.value,
             "grain": None if self.grain is None else self.grain.value,
+            "compare": "before" if self.is_compared else None,
             ORGANIZATION_PARAMETER: self.organization,
         }
         return {name: value for name, value in told.items() if value is not None}
@@ -147,6 +149,7 @@ def read_query(told: Mapping[str, str], now: datetime) -> UsageQuery:
         service_id=_service(told.get("service", "")),
         metric=next((metric for metric in UsageMetric if metric.value == told.get("metric")), None),
         grain=next((grain for grain in Grain if grain.value == told.get("grain")), None),
+        is_compared=told.get("compare") == "before",
         organization=told.get(ORGANIZATION_PARAMETER),
     )
     if (told.get("service") and filters.service_id is None) or (told.get("metric") and filters.metric is None):

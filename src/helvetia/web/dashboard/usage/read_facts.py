@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from helvetia.costs.compare import Comparison
 from helvetia.costs.errors import TooManyRows
 from helvetia.costs.history import UsageHistory
 from helvetia.costs.model import LATE_AFTER
@@ -55,6 +56,7 @@ class UsageReader:
             limits=limits_of(record),
             voice=voice,
             late_hosts=late_hosts,
+            comparison=await self._comparison(account_id, wanted, history) if query.is_compared else None,
             mark=mark,
         )
 
@@ -63,6 +65,16 @@ class UsageReader:
             return await self._usage.history(account_id, wanted)
         except TooManyRows:
             return None  # the page says so, and offers a shorter range and the files
+
+    async def _comparison(
+        self, account_id: AccountId, wanted: UsageFilter, history: UsageHistory | None
+    ) -> Comparison | None:
+        if history is None:
+            return None
+        try:
+            return await self._usage.compare(account_id, wanted, history)
+        except TooManyRows:
+            return None
 
     async def _previous(self, account_id: AccountId, current: Period) -> Period:
         """The billing period that ended where the current one begins, else the month before it."""

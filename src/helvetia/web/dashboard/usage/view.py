@@ -1,7 +1,7 @@
 """The usage explorer, ready for its template: sentence, totals, drawings, services, gaps. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from helvetia.catalogue.plans import UNLIMITED
@@ -12,6 +12,7 @@ from helvetia.metering.model import UsageGap
 from helvetia.web.dashboard.charts.rising_line import RisingLine
 from helvetia.web.dashboard.charts.stacked_bars import StackedBars
 from helvetia.web.dashboard.usage.charts import cost_chart, rising_chart, to_cents
+from helvetia.web.dashboard.usage.compare_view import ChangeCells, CompareView, to_compare_view
 from helvetia.web.dashboard.usage.facts import (
     NOTHING,
     Sum,
@@ -70,6 +71,7 @@ class ServiceLine:
     cost: str
     share: str
     share_words: str
+    change: ChangeCells | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,7 @@ class ExplorerView:
 
     sentence: str
     as_of: str
+    compared: str | None
     is_late: bool
     filters: FilterView
     totals: Sequence[TotalView]
@@ -115,17 +118,18 @@ def to_view(facts: UsageFacts) -> ExplorerView:
     """Everything that the page says."""
     found = buckets(facts)
     wanted = facts.query.to_filter(facts.period)
-    gaps = facts.totals.gaps
+    gaps, compared = facts.totals.gaps, to_compare_view(facts)
     is_empty = not facts.blocks
     return ExplorerView(
         sentence=sentence(facts),
         as_of=as_of(facts),
+        compared=None if compared is None else compared.sentence,
         is_late=facts.is_late,
         filters=to_filters(facts, EXPLORER),
         totals=totals(facts),
         chart=None if is_empty else cost_chart(facts, found, EXPLORER),
         line=None if is_empty else rising_chart(facts, found),
-        services=None if is_empty else service_table(facts),
+        services=None if is_empty else service_table(facts, compared),
         gaps=[gap_line(gap, facts) for gap in gaps[:GAPS_SHOWN]],
         more_gaps=max(0, len(gaps) - GAPS_SHOWN),
         rounding=rounding(facts),
@@ -210,20 +214,27 @@ def totals(facts: UsageFacts) -> list[TotalView]:
     return view
 
 
-def service_table(facts: UsageFacts) -> ServiceTable | None:
+def service_table(facts: UsageFacts, compared: CompareView | None) -> ServiceTable | None:
     if facts.history is None:
         return None
     voice, metrics, of_all = facts.voice, facts.query.metrics, by_metric(facts)
-    whole = cost_of(of_all)
+    whole, changes = cost_of(of_all), {} if compared is None else compared.services
     total = line_of(facts, of_all, whole, voice.say("All services"), None, billed_minor(facts))
+    found = by_service(facts)
+    gone: Mapping[ServiceId, Mapping[UsageMetric, Sum]] = {
+        service_id: {} for service_id in changes if service_id not in found
+    }
     return ServiceTable(
         heads=[f"{metric_title(metric, voice)} {metric_unit(metric, voice)}" for metric in metrics],
         prices=[per_unit(one, voice) for one in facts.history.totals],
         lines=[
-            line_of(facts, sums, whole, _name(facts, service_id), _service_href(facts, service_id), None)
-            for service_id, sums in by_service(facts).items()
+            replace(
+                line_of(facts, sums, whole, _name(facts, service_id), _service_href(facts, service_id), None),
+                change=changes.get(service_id),
+            )
+            for service_id, sums in {**found, **gone}.items()
         ],
-        total=total,
+        total=total if compared is None else replace(total, change=compared.total),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from psycopg.rows import class_row
 
-from helvetia.costs.forecast import PastRecord
+from helvetia.costs.forecasts.model import PastRecord
 from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import Period

@@ -7,8 +7,8 @@ uses anything, and, some days after a period's end, what it really came to; kill
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from helvetia.costs import store
-from helvetia.costs.forecast import (
+from helvetia.costs.forecasts import store
+from helvetia.costs.forecasts.model import (
     COST,
     AccountForecast,
     PastDays,
