@@ -48,6 +48,7 @@ class Usage:
 
     pieces: Sequence[Piece]
     gaps: Sequence[Stretch] = ()
+    egress_gaps: Sequence[Stretch] = ()
     anomalies: Sequence[Stretch] = ()
 
 
@@ -80,7 +81,9 @@ def integrate_run(life: Life, edges: Sequence[int], seen: RunReadings) -> Usage:
         bound = _bound(metric, seen.interval_ns, life)
         pieces += _pieces(metric, life, edges, quantities, [reading.sampled_ns for reading in readings], bound)
     gaps = memory_gaps(life, measured, seen.interval_ns)
-    return Usage(pieces=pieces, gaps=_owned(life, gaps), anomalies=anomalies)
+    return Usage(
+        pieces=pieces, gaps=_owned(life, gaps), egress_gaps=_owned(life, egress_gaps(life, within)), anomalies=anomalies
+    )
 
 
 def integrate_holder(life: Life, edges: Sequence[int], readings: Iterable[SizeReading]) -> Usage:
@@ -175,6 +178,23 @@ def byte_steps(life: Life, readings: Iterable[Reading], counted_bytes: int) -> t
             steps.append(Step(at_ns=reading.sampled_ns, transmitted_bytes=counter - highest))
             highest = counter
     return steps, anomalies
+
+
+def egress_gaps(life: Life, readings: Iterable[Reading]) -> list[Stretch]:
+    """Stretches of a run that is billed by the firewall in which the firewall told nothing: no bytes of them count."""
+    gaps: list[Stretch] = []
+    known_ns, is_open = max(life.starts_ns, life.reads_after_ns), False
+    for reading in readings if life.counts_external else ():
+        if reading.sampled_ns <= life.reads_after_ns or reading.transmitted_bytes is None:
+            continue
+        if reading.external_bytes is None:
+            former = gaps.pop() if is_open else None
+            starts_ns, is_open = known_ns if former is None else former.starts_ns, True
+            detail = "the firewall's counters were lost; bytes sent then are not counted"
+            gaps.append(Stretch(starts_ns=starts_ns, ends_ns=reading.sampled_ns, detail=detail))
+        else:
+            known_ns, is_open = reading.sampled_ns, False
+    return gaps
 
 
 def _lived(life: Life, holds: Iterable[Hold]) -> list[Hold]:

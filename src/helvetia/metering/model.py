@@ -69,6 +69,8 @@ class FindingCause(StrEnum):
     FINISH_UNSEEN = "finish_unseen"
     RUNS_UNSEEN = "runs_unseen"
     COUNTER_FELL = "counter_fell"
+    ABSURD_COUNTER = "absurd_counter"
+    EGRESS_UNKNOWN = "egress_unknown"
     OWNER_UNKNOWN = "owner_unknown"
     STORAGE_UNOWNED = "storage_unowned"
     PAUSED = "paused"

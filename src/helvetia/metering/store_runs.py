@@ -198,7 +198,7 @@ async def drop_stale_gaps(
     counted: Mapping[tuple[ServiceId, str], tuple[int, int]],
     keep: set[tuple[str, int]],
 ) -> None:
-    """Forget gaps of unread memory, in the stretches that were counted anew, that a late reading has filled."""
+    """Forget gaps of what was not read, in the stretches that were counted anew, that a late reading has filled."""
     keys = sorted(counted)
     if not keys:
         return
@@ -208,7 +208,8 @@ async def drop_stale_gaps(
            USING unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[])
                AS n (service_id, incarnation, from_ns, until_ns)
            WHERE f.account_id = %s AND f.service_id = n.service_id AND f.incarnation = n.incarnation
-             AND f.kind = 'gap' AND f.cause = 'no_reading' AND f.starts_ns >= n.from_ns AND f.starts_ns < n.until_ns
+             AND f.kind = 'gap' AND f.cause IN ('no_reading', 'egress_unknown')
+             AND f.starts_ns >= n.from_ns AND f.starts_ns < n.until_ns
              AND NOT EXISTS (SELECT FROM unnest(%s::text[], %s::bigint[]) AS k (incarnation, starts_ns)
                              WHERE k.incarnation = f.incarnation AND k.starts_ns = f.starts_ns)""",
         (

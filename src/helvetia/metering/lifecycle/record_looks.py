@@ -18,6 +18,7 @@ from helvetia.kernel.clock import Clock, to_ns
 from helvetia.kernel.clock_steps import ClockReading, ClockStep
 from helvetia.metering import store_runs, store_storage
 from helvetia.metering.lifecycle import store_readings
+from helvetia.metering.lifecycle.judge_counters import Absurd, believable, believable_sizes
 from helvetia.metering.lifecycle.split_runs import RunBook, route
 from helvetia.metering.lifecycle.trace_runs import Sighting, trace_runs, unseen_finish
 from helvetia.metering.model import NOBODY, Finding, FindingCause, FindingKind, Run
@@ -48,15 +49,25 @@ class LookRecorder:
     ) -> None:
         """Runs, finishes and readings of one look; a run of a container that is `gone` ends when it was last seen.
 
-        The look began at `looked_ns`, and the engine had told all of it at `told_ns`.
+        The look began at `looked_ns`, and the engine had told all of it at `told_ns`. A counter that cannot be is a
+        finding, and nothing more.
         """
-        sightings = _sightings(records, counters, looked_ns, told_ns)
-        await self.record_sightings(node, sightings, gone, gone_ns=looked_ns)
+        sightings, absurd = believable(_sightings(records, counters, looked_ns, told_ns))
+        await self.record_sightings(node, sightings, gone, gone_ns=looked_ns, absurd=absurd)
 
     async def record_sightings(
-        self, node: str, sightings: Sequence[Sighting], gone: Collection[str], *, gone_ns: int
+        self,
+        node: str,
+        sightings: Sequence[Sighting],
+        gone: Collection[str],
+        *,
+        gone_ns: int,
+        absurd: Iterable[Absurd] = (),
     ) -> None:
-        """What one or several looks saw, each container's in order; `gone` is what was not there at `gone_ns`."""
+        """What one or several looks saw, each container's in order; `gone` is what was not there at `gone_ns`.
+
+        `absurd`: readings of theirs that were not believed.
+        """
         container_ids = {*(seen.record.container_id for seen in sightings), *gone}
         async with self._database.transaction() as tx:
             await store_runs.lock_node(tx, node)
@@ -64,7 +75,7 @@ class LookRecorder:
             known = await store_runs.lock_runs_of_containers(tx, container_ids)
             book = RunBook.of(known, await transfers_of(tx, {*owners, *(run.service_id for run in known)}))
             trace = trace_runs(sightings, book.wholes, owners, node)
-            findings = list(trace.findings)
+            findings = [*trace.findings, *_not_believed(absurd, trace.runs)]
             changed = {run.incarnation: run for run in trace.changed}
             for run in trace.runs.values():
                 if run.container_id in gone and run.finished_ns is None and run.seen_ns < gone_ns:
@@ -92,6 +103,7 @@ class LookRecorder:
 
         `held`: what is there too, though no size of it was believed.
         """
+        sizes = believable_sizes(sizes)
         async with self._database.transaction() as tx:
             owners = await store_runs.owners(tx, {size.service_id for size in sizes})
             owned = [(owners[size.service_id], size) for size in sizes if size.service_id in owners]
@@ -230,6 +242,24 @@ def _by_run(sightings: Iterable[Sighting], runs: Mapping[str, Run]) -> list[tupl
         if seen.readings:
             found[seen.record.incarnation or ""] += seen.readings
     return [(runs[name], sorted(own, key=_sampled_ns)) for name, own in found.items() if name in runs]
+
+
+def _not_believed(absurd: Iterable[Absurd], runs: Mapping[str, Run]) -> list[Finding]:
+    """One row a run, which grows while its counters stay damaged; its detail is that of the last."""
+    return [
+        Finding(
+            account_id=runs[one.incarnation].account_id,
+            service_id=runs[one.incarnation].service_id,
+            incarnation=one.incarnation,
+            kind=FindingKind.ANOMALY,
+            cause=FindingCause.ABSURD_COUNTER,
+            starts_ns=runs[one.incarnation].started_ns,
+            ends_ns=one.sampled_ns,
+            detail=one.detail,
+        )
+        for one in absurd
+        if one.incarnation in runs
+    ]
 
 
 def _grow(run: Run, readings: Sequence[Counts]) -> Run:

@@ -15,6 +15,13 @@ from helvetia.containers.model import ContainerCounters, ContainerRecord, Counts
 from helvetia.kernel.clock_steps import ClockReading
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.quantity import NS_PER_S
+from helvetia.metering.lifecycle.judge_counters import (
+    BYTES_PER_S_MAX,
+    CORES_MAX,
+    MEMORY_BYTES_MAX,
+    SIZE_BYTES_MAX,
+    absurd_counter,
+)
 from helvetia.metering.lifecycle.trace_runs import Sighting
 
 SKEW_MAX_NS = 5 * NS_PER_S
@@ -34,10 +41,6 @@ HELD_MAX = 3_000
 HELD_CHARS_MAX = 200_000
 """What is there of more than that does not fit in a post: then a look at the sizes ends nothing."""
 
-MEMORY_BYTES_MAX = 2**46
-SIZE_BYTES_MAX = 2**50
-BYTES_PER_S_MAX = 2**37
-CORES_MAX = 4_096
 SIZE_KINDS = frozenset({"layer", "volume"})
 
 
@@ -255,16 +258,7 @@ def _refused_counts(counters: ContainerCounters | Counts, started_ns: int, now_n
         return "in_future"
     if counters.sampled_ns < max(started_ns, now_ns - AGE_MAX_NS):
         return "too_old"
-    lived_s = (counters.sampled_ns - started_ns) // NS_PER_S + 1
-    bounds = (
-        (counters.memory_bytes, MEMORY_BYTES_MAX),
-        (counters.memory_peak_bytes, MEMORY_BYTES_MAX),
-        (counters.cpu_ns, lived_s * CORES_MAX * NS_PER_S),
-        (counters.transmitted_bytes, lived_s * BYTES_PER_S_MAX),
-        (counters.received_bytes, lived_s * BYTES_PER_S_MAX),
-        (counters.external_bytes, counters.transmitted_bytes or 0),
-    )
-    return "absurd_counter" if any(one is not None and not 0 <= one <= most for one, most in bounds) else None
+    return None if absurd_counter(counters, started_ns) is None else "absurd_counter"
 
 
 def _refused_size(size: StorageSize, node: str, known: Known, now_ns: int) -> str | None:

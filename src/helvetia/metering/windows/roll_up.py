@@ -185,9 +185,13 @@ async def _save_findings(
     tx: Transaction, counting: Counting, counted: Sequence[Windowed], usages: Mapping[LifeKey, Usage]
 ) -> None:
     gaps = [
-        _finding(counting, one, FindingKind.GAP, FindingCause.NO_READING, gap)
+        _finding(counting, one, FindingKind.GAP, cause, gap)
         for one in counted
-        for gap in usages[one.key].gaps
+        for cause, found in (
+            (FindingCause.NO_READING, usages[one.key].gaps),
+            (FindingCause.EGRESS_UNKNOWN, usages[one.key].egress_gaps),
+        )
+        for gap in found
         if gap.starts_ns < one.edges[-1]
     ]
     anomalies = [

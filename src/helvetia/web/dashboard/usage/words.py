@@ -35,6 +35,7 @@ def gap_words(gap: UsageGap, voice: Voice) -> str:
         FindingCause.FINISH_UNSEEN: voice.say("its end was not seen; counted until it was last seen"),
         FindingCause.RUNS_UNSEEN: voice.say("runs of it came and went unseen; none is counted"),
         FindingCause.SIZE_UNKNOWN: voice.say("its size could not be read; none is counted"),
+        FindingCause.EGRESS_UNKNOWN: voice.say("the firewall told no bytes; none are counted"),
         FindingCause.NODE_LOST: voice.say("its node was lost; counted until it was last heard of"),
     }.get(gap.cause, gap.detail)
 
