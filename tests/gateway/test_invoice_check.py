@@ -13,6 +13,8 @@ from helvetia.costs.estimate.check_invoice import CheckedLine, Verdict
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.money import round_metered_line
 from helvetia.kernel.quantity import NS_PER_HOUR, SOLD_UNITS, UsageMetric, to_sold_quantity
+from helvetia.meter_reports.settlement.decide_tasks import Decision
+from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support import trials
 from support.billing_house import BillingHouse, MovableClock
 from support.estimate_world import START, new_subscriber, report
@@ -28,7 +30,7 @@ async def check(house: BillingHouse, account_id: AccountId) -> Sequence[CheckedL
     await house.billing.mirror_invoices(account_id)
     newest = (await house.billing.get_invoices(account_id)).invoices[0]
     invoice, lines = await house.billing.get_invoice(account_id, newest.stripe_invoice_id)
-    return await house.costs.check_invoice(account_id, lines, is_final=invoice.finalized_at is not None)
+    return (await house.costs.check_invoice(account_id, lines, is_final=invoice.finalized_at is not None)).lines
 
 
 async def test_random_months_are_invoiced_as_we_count_them_to_the_last_digit(
@@ -83,6 +85,62 @@ async def test_a_draft_says_what_has_not_reached_it(
     bandwidth = found.pop(UsageMetric.BANDWIDTH_GB)
     assert (bandwidth.verdict, bandwidth.quantity, bandwidth.own_quantity) == (Verdict.NOT_AT_STRIPE_YET, 3, 4)
     assert {line.verdict for line in found.values()} == {Verdict.EQUAL}
+
+
+async def test_usage_that_the_operator_decided_about_says_so(
+    house: BillingHouse, world: StripeWorld, clock: MovableClock
+) -> None:
+    account_id = (await new_subscriber(house)).account_id
+    await world.advance_to(APRIL + timedelta(hours=2))
+    await check(house, account_id)
+    for metric in (UsageMetric.COMPUTE_HOURS, UsageMetric.MEMORY_GB_HOURS):
+        late = 5_000 * SOLD_UNITS[metric].base_per_unit
+        await house.add_closed_usage(account_id, metric, late, START, incarnation="late")
+    await house.settlement.open_tasks(account_id)
+    for task in await house.settlement.undecided():
+        is_billed, reason = task.metric is UsageMetric.COMPUTE_HOURS, "as agreed"
+        decision = Decision(
+            task_id=task.task_id,
+            is_billed=is_billed,
+            amount_minor=task.amount_minor,
+            reason=reason,
+            actor="operator:me",
+        )
+        await house.settlement.decide(decision)
+    found = {line.metric: line for line in await check(house, account_id)}
+    compute, memory = found[UsageMetric.COMPUTE_HOURS], found[UsageMetric.MEMORY_GB_HOURS]
+    assert (compute.verdict, memory.verdict) == (Verdict.BILLED_SEPARATELY, Verdict.WAIVED)
+    assert compute.difference_minor == compute.own_amount_minor > 0
+    again = SOLD_UNITS[UsageMetric.COMPUTE_HOURS].base_per_unit
+    await house.add_closed_usage(account_id, UsageMetric.COMPUTE_HOURS, again, START, incarnation="later")
+    found = {line.metric: line for line in await check(house, account_id)}
+    assert found[UsageMetric.COMPUTE_HOURS].verdict is Verdict.KNOWN_AFTER_INVOICE
+
+
+async def test_a_draft_names_a_report_that_stripe_refused(
+    house: BillingHouse, world: StripeWorld, clock: MovableClock, holder: PriceBookHolder
+) -> None:
+    account_id = (await new_subscriber(house)).account_id
+    await house.add_closed_usage(account_id, UsageMetric.COMPUTE_HOURS, 7 * NS_PER_HOUR, START)
+    meter_id = holder.require().meters[UsageMetric.COMPUTE_HOURS].meter_id
+    await world.v1.billing.meters.deactivate_async(meter_id)
+    await house.reports.queue(account_id)
+    assert (await house.reports.send_due()).rejected_count == 1
+    await world.v1.billing.meters.reactivate_async(meter_id)
+    await world.advance_to(APRIL + timedelta(minutes=10))
+    found = {line.metric: line for line in await check(house, account_id)}
+    compute = found.pop(UsageMetric.COMPUTE_HOURS)
+    assert (compute.verdict, compute.quantity, compute.own_quantity) == (Verdict.REFUSED, 0, 7)
+    assert {line.verdict for line in found.values()} == {Verdict.EQUAL}
+
+
+async def test_unverified_prices_leave_nothing_compared_and_say_so(
+    house: BillingHouse, holder: PriceBookHolder
+) -> None:
+    account_id = (await new_subscriber(house)).account_id
+    holder.fail("The prices have not been read from Stripe yet.")
+    found = await house.costs.check_invoice(account_id, (), is_final=True)
+    assert (found.is_possible, list(found.lines)) == (False, [])
 
 
 async def test_an_invoice_of_a_fee_alone_has_nothing_to_check(house: BillingHouse) -> None:

@@ -11,12 +11,19 @@ from helvetia.containers.model import ServiceDefinition
 from helvetia.containers.store import insert_service
 from helvetia.database.pool import Database
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
+from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
 from helvetia.notifications.model import Notice, NoticeKind
 from helvetia.notifications.store import queue
 from support.usage_world import LedgerRow, write_rows
 
 CUSTOMER, SUBSCRIPTION = "cus_page", "sub_page"
+
+
+def former_period(now: datetime) -> Period:
+    """A billing period that is over; it begins and ends in the middle of an hour, as they do."""
+    ends_at = now.replace(minute=17, second=23, microsecond=0) - timedelta(days=9)
+    return Period(starts_at=ends_at - timedelta(days=30), ends_at=ends_at)
 
 
 async def on_plan(

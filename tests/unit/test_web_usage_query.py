@@ -35,6 +35,11 @@ def told_by(address: str) -> dict[str, str]:
         ({"period": "custom", "from": "9999-12-31", "to": "9999-12-31"}, Complaint.IN_FUTURE),
         ({"period": "month", "month": "2026-13"}, Complaint.NOT_A_DAY),
         ({"period": "month", "month": "2026-04"}, Complaint.IN_FUTURE),
+        ({"period": "custom", "from": "2026-03-04T10:00:00", "to": "2026-03-05T10:00:00Z"}, Complaint.NOT_A_DAY),
+        ({"period": "custom", "from": "2026-03-04T10:00:00Z", "to": "2026-03-05"}, Complaint.NOT_A_DAY),
+        ({"period": "custom", "from": "2026-03-04T10:00:00Z", "to": "2026-03-04T10:00:00Z"}, Complaint.REVERSED),
+        ({"period": "custom", "from": "2026-03-23T10:00:00Z", "to": "2026-03-24T10:00:00Z"}, Complaint.IN_FUTURE),
+        ({"period": "custom", "from": "2023-03-04T10:00:00Z", "to": "2026-03-03T10:00:00Z"}, Complaint.TOO_LONG),
         ({"service": "web"}, Complaint.NOT_A_FILTER),
         ({"metric": "GOLD"}, Complaint.NOT_A_FILTER),
     ],
@@ -49,6 +54,15 @@ def test_last_day_is_included() -> None:
     query = read_query({"period": "custom", "from": "2026-03-04", "to": "2026-03-05"}, NOW)
     starts_at = datetime(2026, 3, 4, tzinfo=UTC)
     assert query.period(CURRENT, PREVIOUS) == Period(starts_at=starts_at, ends_at=starts_at + timedelta(days=2))
+
+
+def test_range_of_an_invoice_line_is_taken_to_the_second() -> None:
+    told = {"period": "custom", "from": "2026-02-10T10:17:23Z", "to": "2026-03-10T10:17:23Z"}
+    query = read_query(told, NOW)
+    starts_at = datetime(2026, 2, 10, 10, 17, 23, tzinfo=UTC)
+    assert query.period(CURRENT, PREVIOUS) == Period(starts_at=starts_at, ends_at=starts_at + timedelta(days=28))
+    assert read_query(told_by(query.href("/billing/usage")), NOW) == query
+    assert query.with_period(PeriodKind.CURRENT).exact is None
 
 
 def test_previous_period_is_the_one_before() -> None:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 from helvetia.billing.model import InvoiceLineRecord
-from helvetia.costs.estimate.check_invoice import CheckedLine, Counted, check_line, lines_of_usage
+from helvetia.costs.estimate.check_invoice import InvoiceCheck, check_line, lines_of_usage
+from helvetia.costs.estimate.read_counted import read_counted
 from helvetia.costs.model import CurrentUsage
 from helvetia.costs.read_current import read_current
-from helvetia.database.pool import Database, Transaction
+from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId
-from helvetia.kernel.period import Period
-from helvetia.meter_reports.store import value_at_stripe
-from helvetia.metering.store_usage import totals
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 
 
@@ -36,20 +34,15 @@ class CostService:
 
     async def check_invoice(
         self, account_id: AccountId, lines: Sequence[InvoiceLineRecord], *, is_final: bool
-    ) -> Sequence[CheckedLine]:
-        """Each line of usage of one of the account's invoices beside our own count of its period.
-
-        None at all while prices are not verified: by these a line of usage is known.
-        """
+    ) -> InvoiceCheck:
+        """Each line of usage of one of the account's invoices beside our own count of its period."""
         book = self._prices.book
-        metrics = {} if book is None else {price.price_id: metric for metric, price in book.meters.items()}
-        wanted = lines_of_usage(lines, metrics)
+        if book is None:
+            return InvoiceCheck(lines=(), is_possible=False)
+        wanted = lines_of_usage(lines, {price.price_id: metric for metric, price in book.meters.items()})
         async with self._database.transaction() as tx:
-            counted = {period: await self._counted(tx, account_id, period) for period in {one[2] for one in wanted}}
-        return [check_line(line, metric, period, counted[period], is_final=is_final) for line, metric, period in wanted]
-
-    async def _counted(self, tx: Transaction, account_id: AccountId, period: Period) -> Counted:
-        return Counted(
-            base_quantities=(await totals(tx, account_id, period)).quantities,
-            at_stripe=await value_at_stripe(tx, account_id, period.starts_at),
-        )
+            counted = {period: await read_counted(tx, account_id, period) for period in {one[2] for one in wanted}}
+        checked = [
+            check_line(line, metric, period, counted[period], is_final=is_final) for line, metric, period in wanted
+        ]
+        return InvoiceCheck(lines=checked)

@@ -203,6 +203,18 @@ async def value_at_stripe(tx: Transaction, account_id: AccountId, period_start: 
     return dict(await cursor.fetchall())
 
 
+async def refused_values(
+    tx: Transaction, account_id: AccountId, period_start: datetime
+) -> dict[UsageMetric, frozenset[Decimal]]:
+    """Per metric, the values of the period's reports that Stripe refused."""
+    cursor = await tx.execute(
+        "SELECT metric, array_agg(value) FROM meter_reports WHERE account_id = %s AND billing_period_start = %s"
+        " AND state = 'rejected' GROUP BY metric",
+        (account_id, period_start),
+    )
+    return {metric: frozenset(values) for metric, values in await cursor.fetchall()}
+
+
 async def accounts_to_queue(
     tx: Transaction, *, ended_after: datetime, after: AccountId | None, limit: int
 ) -> list[AccountId]:

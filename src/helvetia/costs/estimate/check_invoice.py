@@ -1,11 +1,12 @@
 """The arrow invoice → our own count: each of its lines of usage beside what our ledger holds of the very same period.
 
 Stripe's figure and ours are equal always (floor₆ of the same pieces, one rounding a line); where they are not, a line
-says why, and nothing is changed: what is to be done is the operator's decision (`meter_reports.settlement`). Pure.
+says why, and nothing is changed: what is to be done is the operator's decision (`meter_reports.settlement`). Discounts,
+taxes, credits and credit notes are no part of it: they are Stripe's, and the line is compared before them. Pure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -20,7 +21,15 @@ class Verdict(StrEnum):
 
     EQUAL = "equal"
     NOT_AT_STRIPE_YET = "not_at_stripe_yet"
-    """The invoice is a draft, and not all that was used has reached it."""
+    """The invoice is a draft, and something that we hold waits to be reported."""
+    NOT_COUNTED_YET = "not_counted_yet"
+    """The invoice is a draft, Stripe has taken every report, and has not put them on it."""
+    REFUSED = "refused"
+    """Stripe refused a report of just this much."""
+    BILLED_SEPARATELY = "billed_separately"
+    """The operator put it on another invoice."""
+    WAIVED = "waived"
+    """The operator charges nothing for it, or gave nothing back."""
     KNOWN_AFTER_INVOICE = "known_after_invoice"
     """The invoice has all that was known when it became final; usage of its period became known, or was taken back,
     later."""
@@ -29,10 +38,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What we hold of a period: base units, and what Stripe has taken of it in the sold unit."""
+    """What we hold of a period: base units, and what is known of its way to Stripe, in the sold unit.
+
+    `at_stripe`: what Stripe has taken. `refused`: the values of reports that it refused. `billed` and `waived`: what
+    the operator decided about usage that the period's invoice did not have.
+    """
 
     base_quantities: Mapping[UsageMetric, int]
-    at_stripe: Mapping[UsageMetric, Decimal]
+    at_stripe: Mapping[UsageMetric, Decimal] = field(default_factory=dict)
+    refused: Mapping[UsageMetric, Collection[Decimal]] = field(default_factory=dict)
+    billed: Mapping[UsageMetric, Decimal] = field(default_factory=dict)
+    waived: Mapping[UsageMetric, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +62,30 @@ class CheckedLine:
     own_quantity: Decimal
     own_amount_minor: int
     verdict: Verdict
+
+    @property
+    def difference_minor(self) -> int:
+        """What we count more than the invoice has."""
+        return self.own_amount_minor - self.amount_minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceCheck:
+    """Every line of usage of an invoice. `is_possible` is False while prices are not verified: a line of usage is known
+    by its price.
+    """
+
+    lines: Sequence[CheckedLine]
+    is_possible: bool = True
+
+    @property
+    def is_equal(self) -> bool:
+        return all(line.verdict is Verdict.EQUAL for line in self.lines)
+
+    @property
+    def difference_minor(self) -> int:
+        """What we count more than the invoice has, in all."""
+        return sum(line.difference_minor for line in self.lines)
 
 
 def lines_of_usage(
@@ -67,7 +107,11 @@ def check_line(
     quantity, own = line.quantity or Decimal(0), to_sold_quantity(metric, counted.base_quantities[metric])
     price = line.unit_price_minor
     own_minor = line.amount_minor if price is None and own == quantity else round_metered_line(own, price or Decimal(0))
-    at_stripe = counted.at_stripe.get(metric, Decimal(0))
+    if own == quantity:
+        verdict = Verdict.EQUAL if own_minor == line.amount_minor else Verdict.UNEXPLAINED
+    else:
+        judge = _of_final if is_final else _of_draft
+        verdict = judge(metric, counted, quantity, own)
     return CheckedLine(
         metric=metric,
         period=period,
@@ -75,13 +119,24 @@ def check_line(
         amount_minor=line.amount_minor,
         own_quantity=own,
         own_amount_minor=own_minor,
-        verdict=_verdict(quantity, own, at_stripe, is_final=is_final, is_amount_equal=own_minor == line.amount_minor),
+        verdict=verdict,
     )
 
 
-def _verdict(quantity: Decimal, own: Decimal, at_stripe: Decimal, *, is_final: bool, is_amount_equal: bool) -> Verdict:
-    if quantity == own:
-        return Verdict.EQUAL if is_amount_equal else Verdict.UNEXPLAINED
-    if not is_final:
-        return Verdict.NOT_AT_STRIPE_YET if own > quantity else Verdict.UNEXPLAINED
+def _of_draft(metric: UsageMetric, counted: Counted, quantity: Decimal, own: Decimal) -> Verdict:
+    more, at_stripe = own - quantity, counted.at_stripe.get(metric, Decimal(0))
+    if more in counted.refused.get(metric, ()):
+        return Verdict.REFUSED
+    if at_stripe == own:
+        return Verdict.NOT_COUNTED_YET
+    return Verdict.NOT_AT_STRIPE_YET if more > 0 or at_stripe == quantity else Verdict.UNEXPLAINED
+
+
+def _of_final(metric: UsageMetric, counted: Counted, quantity: Decimal, own: Decimal) -> Verdict:
+    more, at_stripe = own - quantity, counted.at_stripe.get(metric, Decimal(0))
+    billed, waived = counted.billed.get(metric, Decimal(0)), counted.waived.get(metric, Decimal(0))
+    if more == billed + waived:
+        return Verdict.BILLED_SEPARATELY if billed else Verdict.WAIVED
+    if more in counted.refused.get(metric, ()):
+        return Verdict.REFUSED
     return Verdict.KNOWN_AFTER_INVOICE if at_stripe in {quantity, own} else Verdict.UNEXPLAINED

@@ -151,6 +151,18 @@ async def decided(tx: Transaction, account_id: AccountId, starts_at: datetime) -
     }
 
 
+async def decided_quantities(
+    tx: Transaction, account_id: AccountId, starts_at: datetime, states: Sequence[TaskState]
+) -> dict[UsageMetric, Decimal]:
+    """Per metric, what decisions of these states say of the range that begins then."""
+    cursor = await tx.execute(
+        "SELECT metric, sum(quantity) FROM usage_tasks WHERE account_id = %s AND starts_at = %s AND state = ANY(%s)"
+        " GROUP BY metric",
+        (account_id, starts_at, list(states)),
+    )
+    return dict(await cursor.fetchall())
+
+
 async def open_tasks_of(tx: Transaction, account_id: AccountId, starts_at: datetime) -> dict[UsageMetric, UsageTask]:
     found = await _tasks(
         tx,

@@ -16,16 +16,18 @@ from helvetia.subscriptions.service import SubscriptionService
 from helvetia.web.api.payment_controller import Cursor, InvoiceId, Limit
 from helvetia.web.api.schemas.billing import (
     ConfigAnswer,
-    InvoiceDetailAnswer,
-    InvoiceListAnswer,
     SubscriptionAnswer,
     UsageAnswer,
-    to_wire_invoice_detail,
-    to_wire_invoices,
     to_wire_subscription,
     to_wire_usage,
 )
 from helvetia.web.api.schemas.estimate import EstimateAnswer, to_wire_estimate
+from helvetia.web.api.schemas.invoices import (
+    InvoiceDetailAnswer,
+    InvoiceListAnswer,
+    to_wire_invoice_detail,
+    to_wire_invoices,
+)
 from helvetia.web.config import WebConfig
 from helvetia.web.middleware.authenticate import BillingReader
 

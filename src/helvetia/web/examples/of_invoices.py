@@ -144,6 +144,23 @@ _LINES: JsonValue = [
         "periodEnd": PERIOD_END,
     },
 ]
+_CHECK: JsonValue = {
+    "equal": False,
+    "difference": "0.12",
+    "lines": [
+        {
+            "metric": "BANDWIDTH_GB",
+            "periodStart": "2026-02-10T10:17:23Z",
+            "periodEnd": PERIOD_START,
+            "quantity": "12.500000",
+            "amount": "1.50",
+            "ownQuantity": "13.500000",
+            "ownAmount": "1.62",
+            "difference": "0.12",
+            "verdict": "known_after_invoice",
+        }
+    ],
+}
 _PAYMENTS: JsonValue = {
     "payments": [
         {
@@ -218,7 +235,8 @@ EXAMPLES: Examples = {
         problems=(*READING, NOT_FITTING_QUERY, InvalidCursor()),
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}"): Example(
-        answer={**_INVOICE, "subtotal": "20.00", "lines": _LINES, "check": []}, problems=(*READING, InvoiceNotFound())
+        answer={**_INVOICE, "subtotal": "20.00", "lines": _LINES, "check": _CHECK},
+        problems=(*READING, InvoiceNotFound()),
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}/pdf"): Example(
         problems=(*READING, InvoiceNotFound(), InvoiceNotFinal(), NothingCharged())

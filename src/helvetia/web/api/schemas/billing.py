@@ -1,13 +1,10 @@
-"""Subscription, usage and invoices on the wire, with the mission's field names."""
+"""Subscription and usage on the wire, with the mission's field names."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from helvetia.billing.model import InvoiceLineRecord, InvoicePage, InvoiceRecord
 from helvetia.billing.plan_change.model import PlanChangeRecord
 from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
-from helvetia.costs.estimate.check_invoice import CheckedLine
 from helvetia.costs.model import CurrentUsage, UsageLine
 from helvetia.kernel.money import Money
 from helvetia.subscriptions.model import SubscriptionRecord, limits_of
@@ -107,68 +104,6 @@ class UsageAnswer(WireAnswer):
     is_charged: bool
 
 
-class InvoiceAnswer(WireAnswer):
-    """An invoice as mirrored from Stripe; amounts in `currency`."""
-
-    id: str
-    number: str | None
-    status: str
-    currency: str
-    total: WireDecimal
-    amount_due: WireDecimal
-    amount_paid: WireDecimal
-    amount_remaining: WireDecimal
-    attempt_count: int
-    next_payment_attempt: WireInstant | None
-    period_start: WireInstant
-    period_end: WireInstant
-    issued_at: WireInstant
-    paid_at: WireInstant | None
-
-
-class InvoiceLineAnswer(WireAnswer):
-    """One line: `quantity` in the sold unit, `unitPrice` per unit, `amount` as invoiced."""
-
-    description: str | None
-    quantity: WireDecimal | None
-    unit_price: WireDecimal | None
-    amount: WireDecimal
-    is_proration: bool
-    period_start: WireInstant
-    period_end: WireInstant
-
-
-class InvoiceCheckAnswer(WireAnswer):
-    """A line of usage beside our own count of its period; `verdict`: equal, not_at_stripe_yet (of a draft),
-    known_after_invoice, or unexplained.
-    """
-
-    metric: str
-    period_start: WireInstant
-    period_end: WireInstant
-    quantity: WireDecimal
-    amount: WireDecimal
-    own_quantity: WireDecimal
-    own_amount: WireDecimal
-    verdict: str
-
-
-class InvoiceDetailAnswer(InvoiceAnswer):
-    """An invoice with its lines; `check`: those of usage, recomputed from our own ledger."""
-
-    subtotal: WireDecimal
-    lines: list[InvoiceLineAnswer]
-    check: list[InvoiceCheckAnswer]
-
-
-class InvoiceListAnswer(WireAnswer):
-    """Newest first. `asOf` is when Stripe was read: older while Stripe is away; null for no customer."""
-
-    invoices: list[InvoiceAnswer]
-    next_cursor: str | None
-    as_of: WireInstant | None
-
-
 class ConfigAnswer(WireAnswer):
     """What a client needs to know of payments."""
 
@@ -221,49 +156,6 @@ def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
     )
 
 
-def to_wire_invoices(page: InvoicePage) -> InvoiceListAnswer:
-    return InvoiceListAnswer(
-        invoices=[_to_wire_invoice(invoice) for invoice in page.invoices],
-        next_cursor=page.next_cursor,
-        as_of=page.as_of,
-    )
-
-
-def to_wire_invoice_detail(
-    invoice: InvoiceRecord, lines: Sequence[InvoiceLineRecord], check: Sequence[CheckedLine]
-) -> InvoiceDetailAnswer:
-    return InvoiceDetailAnswer(
-        **dict(_to_wire_invoice(invoice)),
-        subtotal=_amount(invoice.subtotal_minor, invoice.currency),
-        lines=[
-            InvoiceLineAnswer(
-                description=line.description,
-                quantity=None if line.quantity is None else line.quantity.normalize(),
-                unit_price=None if line.unit_price_minor is None else line.unit_price_minor.scaleb(-2).normalize(),
-                amount=_amount(line.amount_minor, invoice.currency),
-                is_proration=line.is_proration,
-                period_start=line.period_start,
-                period_end=line.period_end,
-            )
-            for line in lines
-        ],
-        check=[_to_wire_check(one, invoice.currency) for one in check],
-    )
-
-
-def _to_wire_check(line: CheckedLine, currency: str) -> InvoiceCheckAnswer:
-    return InvoiceCheckAnswer(
-        metric=line.metric.value,
-        period_start=line.period.starts_at,
-        period_end=line.period.ends_at,
-        quantity=line.quantity,
-        amount=_amount(line.amount_minor, currency),
-        own_quantity=line.own_quantity,
-        own_amount=_amount(line.own_amount_minor, currency),
-        verdict=line.verdict.value,
-    )
-
-
 def _to_wire_line(line: UsageLine, currency: str) -> UsageLineAnswer:
     use = line.limit_use
     return UsageLineAnswer(
@@ -277,26 +169,6 @@ def _to_wire_line(line: UsageLine, currency: str) -> UsageLineAnswer:
         limit_unit=None if use is None else use.unit,
         limit_percent=None if use is None or use.share is None else use.share.scaleb(2),
         not_at_stripe=line.not_at_stripe,
-    )
-
-
-def _to_wire_invoice(invoice: InvoiceRecord) -> InvoiceAnswer:
-    currency = invoice.currency
-    return InvoiceAnswer(
-        id=invoice.stripe_invoice_id,
-        number=invoice.number,
-        status=invoice.status,
-        currency=currency,
-        total=_amount(invoice.total_minor, currency),
-        amount_due=_amount(invoice.amount_due_minor, currency),
-        amount_paid=_amount(invoice.amount_paid_minor, currency),
-        amount_remaining=_amount(invoice.amount_remaining_minor, currency),
-        attempt_count=invoice.attempt_count,
-        next_payment_attempt=invoice.next_payment_attempt_at,
-        period_start=invoice.period_start,
-        period_end=invoice.period_end,
-        issued_at=invoice.issued_at,
-        paid_at=invoice.paid_at,
     )
 
 

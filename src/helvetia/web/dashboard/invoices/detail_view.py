@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
 from decimal import Decimal
 
 from helvetia.billing.model import InvoiceLineRecord, InvoiceRecord
 from helvetia.billing.payments.model import PaymentEntry
-from helvetia.costs.estimate.check_invoice import CheckedLine
+from helvetia.costs.estimate.check_invoice import CheckedLine, InvoiceCheck
+from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.web.dashboard.invoices.check_view import CheckView, to_check_view
 from helvetia.web.dashboard.invoices.list_view import PATH, PaymentRow, payment_row
 from helvetia.web.dashboard.invoices.query import InvoiceQuery
+from helvetia.web.dashboard.usage.query import PeriodKind, instant_text
+from helvetia.web.dashboard.usage.view import EXPLORER
 from helvetia.web.dashboard.usage.words import metric_title, metric_unit
 from helvetia.web.dashboard.voice import Voice
 from helvetia.web.dashboard.words import invoice_status
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class InvoiceDetailView:
 class InvoiceFacts:
     invoice: InvoiceRecord
     lines: Sequence[InvoiceLineRecord]
-    check: Sequence[CheckedLine]
+    check: InvoiceCheck
     payments: Sequence[PaymentEntry] | None
     metrics: Mapping[str, UsageMetric]
     query: InvoiceQuery
@@ -90,7 +90,7 @@ def to_detail_view(facts: InvoiceFacts) -> InvoiceDetailView:
         pay_label=voice.say("Pay what is open"),
         lines=[_line(line, facts) for line in facts.lines],
         sums=_sums(facts),
-        check=to_check_view(facts.check, invoice.currency, voice),
+        check=_check(facts),
         attempts=None if attempts is None else [
             payment_row(one, facts.query, voice) for one in attempts if one.invoice_id == invoice.stripe_invoice_id
         ],
@@ -134,7 +134,9 @@ def _line(line: InvoiceLineRecord, facts: InvoiceFacts) -> LineRow:
     quantity, price = line.quantity, line.unit_price_minor
     return LineRow(
         text=line.description or voice.say("Other") if metric is None else metric_title(metric, voice),
-        link=None if metric is None else _usage_link(line, metric, facts),
+        link=None
+        if metric is None or line.period_start >= line.period_end
+        else usage_link(Period(starts_at=line.period_start, ends_at=line.period_end), metric, facts.query),
         period=voice.span(line.period_start, line.period_end),
         quantity=_quantity(quantity, metric, voice),
         price="" if metric is None or price is None else voice.unit_price(price, facts.invoice.currency),
@@ -148,11 +150,20 @@ def _quantity(quantity: Decimal | None, metric: UsageMetric | None, voice: Voice
     return f"{voice.plain(quantity)} {metric_unit(metric, voice)}"
 
 
-def _usage_link(line: InvoiceLineRecord, metric: UsageMetric, facts: InvoiceFacts) -> str:
-    """The days (UTC) of the line's period, the last one included."""
-    first, last = line.period_start.astimezone(UTC), (line.period_end - _MICROSECOND).astimezone(UTC)
-    parts = {"period": "custom", "from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}", "metric": metric.value}
-    return facts.query.address("/billing/usage", **parts)
+def usage_link(period: Period, metric: UsageMetric, query: InvoiceQuery) -> str:
+    """The usage of exactly this period: what it shows is what the line bills."""
+    ends = {"from": instant_text(period.starts_at), "to": instant_text(period.ends_at)}
+    return query.address(EXPLORER, period=PeriodKind.CUSTOM.value, **ends, metric=metric.value)
+
+
+def _check(facts: InvoiceFacts) -> CheckView | None:
+    invoice = facts.invoice
+
+    def link_to(line: CheckedLine) -> str:
+        return usage_link(line.period, line.metric, facts.query)
+
+    has_terms = not invoice.subtotal_minor == invoice.total_minor == invoice.amount_due_minor
+    return to_check_view(facts.check, invoice.currency, facts.voice, has_terms=has_terms, link_to=link_to)
 
 
 def _sums(facts: InvoiceFacts) -> list[Sum]:

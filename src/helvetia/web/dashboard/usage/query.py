@@ -2,7 +2,8 @@
 
 Everything that a page shows is told by its address, so a link can be kept and shared. What the address says wrong (a
 day that is none, a range that ends before it starts) falls back to the current period, with a complaint to show.
-Days are those of UTC, as on the invoice: the reader's zone never changes which day a figure belongs to.
+Days are those of UTC, as on the invoice: the reader's zone never changes which day a figure belongs to. A range told by
+instants instead of days is taken as it is: such is the period of an invoice's line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,12 +49,16 @@ class Complaint(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageQuery:
-    """The filters of a usage page; `first` and `last` are both included, and only told for a custom range."""
+    """The filters of a usage page; `first` and `last` are both included, and only told for a custom range.
+
+    `exact`: a custom range to the second, instead of days.
+    """
 
     kind: PeriodKind = PeriodKind.CURRENT
     month: date | None = None
     first: date | None = None
     last: date | None = None
+    exact: Period | None = None
     service_id: ServiceId | None = None
     metric: UsageMetric | None = None
     grain: Grain | None = None
@@ -70,8 +75,7 @@ class UsageQuery:
         told: dict[str, str | None] = {
             "period": None if self.kind is PeriodKind.CURRENT else self.kind.value,
             "month": None if self.month is None else f"{self.month:%Y-%m}",
-            "from": None if self.first is None else self.first.isoformat(),
-            "to": None if self.last is None else self.last.isoformat(),
+            **self._range(),
             "service": None if self.service_id is None else str(self.service_id),
             "metric": None if self.metric is None else self.metric.value,
             "grain": None if self.grain is None else self.grain.value,
@@ -80,12 +84,18 @@ class UsageQuery:
         }
         return {name: value for name, value in told.items() if value is not None}
 
+    def _range(self) -> dict[str, str | None]:
+        if self.exact is not None:
+            return {"from": instant_text(self.exact.starts_at), "to": instant_text(self.exact.ends_at)}
+        first, last = [None if day is None else day.isoformat() for day in (self.first, self.last)]
+        return {"from": first, "to": last}
+
     def href(self, path: str, **more: str) -> str:
         return href(path, {**self.parameters(), **more})
 
     def with_period(self, kind: PeriodKind, **days: date) -> "UsageQuery":
         """The same filters over another stretch of time, by the grain that fits it."""
-        chosen: dict[str, Any] = {"month": None, "first": None, "last": None, **days}
+        chosen: dict[str, Any] = {"month": None, "first": None, "last": None, "exact": None, **days}
         return replace(self, kind=kind, grain=None, complaint=None, **chosen)
 
     def of_day(self, day: date) -> "UsageQuery":
@@ -98,6 +108,8 @@ class UsageQuery:
         """The stretch of time, its end not included."""
         if self.kind is PeriodKind.PREVIOUS:
             return previous
+        if self.exact is not None:
+            return self.exact
         if self.month is not None:
             return calendar_month(_midnight(self.month))
         if self.first is not None and self.last is not None:
@@ -121,6 +133,11 @@ class UsageQuery:
         return Grain.DAY if length <= DAYS_UP_TO else Grain.MONTH
 
 
+def instant_text(instant: datetime) -> str:
+    """ISO 8601 in UTC, as addresses tell it."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def href(path: str, told: Mapping[str, str]) -> str:
     query = urlencode(told)
     return f"{path}?{query}" if query else path
@@ -129,8 +146,8 @@ def href(path: str, told: Mapping[str, str]) -> str:
 def export_href(wanted: UsageFilter, export_format: str, organization: str | None) -> str:
     """The address of exactly these rows as a file."""
     told = [
-        ("from", wanted.period.starts_at.astimezone(UTC).isoformat().replace("+00:00", "Z")),
-        ("to", wanted.period.ends_at.astimezone(UTC).isoformat().replace("+00:00", "Z")),
+        ("from", instant_text(wanted.period.starts_at)),
+        ("to", instant_text(wanted.period.ends_at)),
         ("grain", wanted.grain.value),
         ("format", export_format),
     ]
@@ -159,6 +176,8 @@ def read_query(told: Mapping[str, str], now: datetime) -> UsageQuery:
         return replace(filters, kind=PeriodKind.PREVIOUS)
     if kind == PeriodKind.MONTH:
         return _of_month(filters, told.get("month", ""), now)
+    if kind == PeriodKind.CUSTOM and "T" in told.get("from", ""):
+        return _of_instants(filters, told.get("from", ""), told.get("to", ""), now)
     if kind == PeriodKind.CUSTOM:
         return _of_days(filters, told.get("from", ""), told.get("to", ""), now)
     return filters
@@ -187,6 +206,23 @@ def _of_days(filters: UsageQuery, first_text: str, last_text: str, now: datetime
     if (last - first).days >= DAYS_RANGE_MAX:
         return replace(filters, complaint=Complaint.TOO_LONG)
     return replace(filters, kind=PeriodKind.CUSTOM, first=first, last=last)
+
+
+def _of_instants(filters: UsageQuery, start_text: str, end_text: str, now: datetime) -> UsageQuery:
+    try:
+        starts_at, ends_at = datetime.fromisoformat(start_text), datetime.fromisoformat(end_text)
+    except ValueError:
+        return replace(filters, complaint=Complaint.NOT_A_DAY)
+    if starts_at.tzinfo is None or ends_at.tzinfo is None:
+        return replace(filters, complaint=Complaint.NOT_A_DAY)
+    if ends_at <= starts_at:
+        return replace(filters, complaint=Complaint.REVERSED)
+    if starts_at > now or ends_at.year >= date.max.year:
+        return replace(filters, complaint=Complaint.IN_FUTURE)
+    if ends_at - starts_at > timedelta(days=DAYS_RANGE_MAX):
+        return replace(filters, complaint=Complaint.TOO_LONG)
+    exact = Period(starts_at=starts_at.astimezone(UTC), ends_at=ends_at.astimezone(UTC))
+    return replace(filters, kind=PeriodKind.CUSTOM, exact=exact)
 
 
 def _service(text: str) -> ServiceId | None:

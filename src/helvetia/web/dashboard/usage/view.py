@@ -174,7 +174,7 @@ def as_of(facts: UsageFacts) -> str:
         if found.is_complete
         else voice.many("{count} gap, which is never billed", "{count} gaps, which are never billed", count)
     )
-    days = voice.say("Days are UTC: {days}.", days=days_of(facts.period, facts.utc))
+    days = _range_words(facts)
     if found.is_closed and voice.now >= facts.period.ends_at:
         fresh = voice.say("Counted for good, {gaps}.", gaps=gaps)
     elif found.as_of is None:
@@ -182,6 +182,15 @@ def as_of(facts: UsageFacts) -> str:
     else:
         fresh = voice.say("Complete to {at}, {gaps}.", at=voice.instant(min(found.as_of, facts.until)), gaps=gaps)
     return f"{fresh} {days}{late_words(facts.late_hosts, voice)}"
+
+
+def _range_words(facts: UsageFacts) -> str:
+    """Of which days; of a range to the second, its instants, so that nobody takes it for whole days."""
+    exact, utc = facts.query.exact, facts.utc
+    if exact is None:
+        return facts.voice.say("Days are UTC: {days}.", days=days_of(facts.period, utc))
+    start, end = (f"{utc.short_day(at)}, {at:%H:%M:%S}" for at in (exact.starts_at, exact.ends_at))
+    return facts.voice.say("Exactly from {start} to {end} UTC, as on an invoice.", start=start, end=end)
 
 
 def totals(facts: UsageFacts) -> list[TotalView]:
