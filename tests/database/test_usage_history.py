@@ -19,11 +19,12 @@ from helvetia.costs.export import ExportFormat
 from helvetia.costs.usage_history_service import UsageHistoryService
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
-from helvetia.kernel.identity import AccountId, ServiceId
+from helvetia.kernel.identity import AccountId, ServiceId, new_id
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.metering.errors import MeteredServiceNotFound
 from helvetia.metering.history.model import Grain, UsageFilter
+from helvetia.metering.history.store import _PIECES
 from helvetia.metering.store import totals
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support import trials
@@ -246,3 +247,24 @@ def _each_hour(account_id: AccountId, service_id: ServiceId, start: datetime, *,
         )
         for number in range(hours)
     ]
+
+
+_MANY = """
+INSERT INTO usage_records (id, account_id, service_id, metric, incarnation, quantity, "timestamp", period_start,
+    period_end)
+SELECT gen_random_uuid(), %(account_id)s, %(account_id)s, 'BANDWIDTH_GB', 'c:' || n, 1, %(at)s, %(at)s,
+    %(at)s + interval '1 second'
+FROM generate_series(1, 5000) AS n
+"""
+
+
+async def test_a_piece_is_found_by_its_id_without_walking_the_ledger(database: Database, clock: ManualClock) -> None:
+    account_id, _ = await open_account(database, clock.now())
+    async with database.transaction() as tx:
+        await tx.execute(_MANY, {"account_id": account_id, "at": clock.now()})
+        await tx.execute("ANALYZE usage_records")
+        values = {"account_id": account_id, "id": new_id()}
+        statement = f"EXPLAIN (ANALYZE) {_PIECES} WHERE u.account_id = %(account_id)s AND u.id = %(id)s"
+        plan = [line for (line,) in await (await tx.execute(statement, values)).fetchall()]
+    assert any(f"id = '{values['id']}'::uuid" in line for line in plan if "Index Cond" in line), plan
+    assert not any("Rows Removed" in line for line in plan), plan

@@ -1,5 +1,6 @@
 """What no invoice bills by itself: it becomes a priced task, is decided once, and the comparison of hops finds it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -433,3 +434,24 @@ async def test_every_hop_that_differs_is_named_with_amount_money_and_repair(
     await read(house, account_id)
     by_hop = {one.hop: one for one in (await house.settlement.compare_all()).differences}
     assert (by_hop[Hop.INVOICE].ours, by_hop[Hop.INVOICE].theirs) == (Decimal(120), Decimal(103))
+
+
+async def test_turns_that_are_cut_short_reach_every_account(
+    house: BillingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = {(await subscribed(house))[0] for _ in range(3)}
+    looked_at = list[AccountId]()
+    look = house.settlement.open_tasks
+
+    async def slow(account_id: AccountId) -> int:
+        looked_at.append(account_id)
+        found = await look(account_id)
+        await asyncio.sleep(60)  # the turn's deadline comes first
+        return found
+
+    monkeypatch.setattr(house.settlement, "open_tasks", slow)
+    for _ in accounts:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await house.settlement.open_all_tasks()
+    assert set(looked_at) == accounts

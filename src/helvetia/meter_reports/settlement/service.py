@@ -10,6 +10,7 @@ from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError
 from helvetia.kernel.identity import AccountId
+from helvetia.kernel.turns import Turns
 from helvetia.meter_reports.service import MeterReportService
 from helvetia.meter_reports.settlement import store, store_engine
 from helvetia.meter_reports.settlement.compare_usage import CompareParts, compare_usage
@@ -45,6 +46,7 @@ class SettlementService:
         self._clock = clock
         self._prices = prices
         self._decide = DecideParts(database=database, clock=clock, gateway=gateway)
+        self._looked_at = Turns()
         self._compare = CompareParts(database=database, clock=clock, gateway=gateway, pace=reports.summary_pace)
 
     async def open_tasks(self, account_id: AccountId) -> int:
@@ -54,25 +56,35 @@ class SettlementService:
             return await open_tasks(tx, account_id, book, now=self._clock.now())
 
     async def open_all_tasks(self) -> int:
-        """The tick: every account that is or was Stripe's; one that fails does not keep the others."""
+        """The tick: every account that is or was Stripe's; one that fails does not keep the others.
+
+        A turn that is cut short goes on next time where it was. Says how many tasks are open in all.
+        """
+        await self._count_open()
         after: AccountId | None = None
-        count = 0
+        account_ids: list[AccountId] = []
         for _ in range(PAGES_MAX):
             async with self._database.transaction() as tx:
                 page = await store.accounts_with_customer(tx, after=after, limit=ACCOUNTS_PER_PAGE)
-            count += sum([await self._open_or_log(account_id) for account_id in page])
+            account_ids += page
             if len(page) < ACCOUNTS_PER_PAGE:
                 break
             after = page[-1]
-        USAGE_TASKS.set(count)
-        return count
+        for account_id in self._looked_at.rotate(account_ids):
+            await self._open_or_log(account_id)
+        return await self._count_open()
 
-    async def _open_or_log(self, account_id: AccountId) -> int:
+    async def _open_or_log(self, account_id: AccountId) -> None:
         try:
-            return await self.open_tasks(account_id)
+            await self.open_tasks(account_id)
         except HelvetiaError as error:
             _log.warning("meter_reports.tasks_failed", account_id=str(account_id), code=error.code)
-            return 0
+
+    async def _count_open(self) -> int:
+        async with self._database.transaction() as tx:
+            count = await store.count_open(tx)
+        USAGE_TASKS.set(count)
+        return count
 
     async def undecided(self) -> Sequence[UsageTask]:
         """Tasks that wait for the operator, or for Stripe's answer; oldest first, at most SHOWN_MAX."""

@@ -172,6 +172,12 @@ async def open_tasks_of(tx: Transaction, account_id: AccountId, starts_at: datet
     return {task.metric: task for task in found}
 
 
+async def count_open(tx: Transaction) -> int:
+    """How many tasks wait for the operator, of all accounts."""
+    row = await (await tx.execute("SELECT count(*) FROM usage_tasks WHERE state = 'open'")).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 async def insert_task(tx: Transaction, task: UsageTask) -> None:
     await tx.execute(_INSERT, {name: getattr(task, name) for name in _COLUMNS})
 
