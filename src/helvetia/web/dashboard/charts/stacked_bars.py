@@ -14,6 +14,7 @@ _TICKS_MAX = 4
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 _LABELS_MAX = 6
 _FEW_BARS = 24  # beyond it one label less, so that dates keep apart on a telephone
+_LONG_LABEL = 9  # letters; a day with its hour, of which a telephone holds three
 _CENTI = Decimal("0.01")
 
 
@@ -82,7 +83,7 @@ def draw_stacked_bars(bars: Sequence[Bar], said: ChartWords, tick_words: Sequenc
     slot = Decimal(100) / max(1, len(bars))
     drawn = [part for place, bar in enumerate(bars) for part in _draw(bar, place * slot, slot, top)]
     first_expected = next((place for place, bar in enumerate(bars) if bar.is_expected), None)
-    every = max(1, -(-len(bars) // (_LABELS_MAX if len(bars) <= _FEW_BARS else _LABELS_MAX - 1)))
+    every = max(1, -(-len(bars) // _labels_max(bars)))
     return StackedBars(
         name=said.name,
         caption=said.caption,
@@ -99,6 +100,12 @@ def draw_stacked_bars(bars: Sequence[Bar], said: ChartWords, tick_words: Sequenc
         expected_from=None if first_expected is None else _rounded(first_expected * slot),
         expected_word=said.expected_word,
     )
+
+
+def _labels_max(bars: Sequence[Bar]) -> int:
+    if max((len(bar.label) for bar in bars), default=0) > _LONG_LABEL:
+        return _LABELS_MAX // 2
+    return _LABELS_MAX if len(bars) <= _FEW_BARS else _LABELS_MAX - 1
 
 
 def axis_values(highest: Decimal) -> list[Decimal]:
