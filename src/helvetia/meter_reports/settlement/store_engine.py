@@ -106,6 +106,7 @@ _RUNS = """
     WITH runs AS (
         SELECT service_id, incarnation, started_ns, finished_ns, base_bytes,
             coalesce(counts_external, false) AS is_external, run_started_ns IS NULL
+                AND finished_ns IS DISTINCT FROM owned_until_ns
                 AND started_ns >= (SELECT readings_from_ns FROM metering_horizon) AS is_whole
         FROM container_runs
         WHERE account_id = %(account_id)s AND closed_at IS NOT NULL AND finished_ns >= %(from_ns)s
