@@ -20,7 +20,4 @@ def text_array(values: Iterable[str]) -> str:
 
 def copy_text(value: str) -> str:
     """A text of any content as a value of COPY's text format."""
-    return value.translate(_ESCAPED)
-
-
-_ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+    return value.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
