@@ -228,12 +228,17 @@ def reached_marks(limits: ResourceLimits, use: QuotaUse) -> dict[str, int]:
     return marks
 
 
+def stops_beyond_limits(plan: SubscriptionPlan) -> bool:
+    """Whether what does not fit this plan is held; on the others it runs on, and only nothing new starts."""
+    return PLAN_RULES[plan].over_bandwidth is QuotaAction.SUSPEND
+
+
 def held_for_quota(plan: SubscriptionPlan, use: QuotaUse, services: Sequence[ServiceFacts]) -> frozenset[ServiceFacts]:
     """Which services are held for quota, given all of them in the order they are kept.
 
     Only where the plan suspends: everything wished when the bandwidth is used up, else what does not fit its limits.
     """
-    if PLAN_RULES[plan].over_bandwidth is not QuotaAction.SUSPEND:
+    if not stops_beyond_limits(plan):
         return frozenset()
     limits = PLANS[plan].limits
     if "bandwidth" in over_quota(limits, use):

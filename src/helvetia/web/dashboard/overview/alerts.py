@@ -3,47 +3,23 @@
 Red is for what needs the reader now; a limit that comes near is amber; a plan that was made is told without colour.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from helvetia.billing.plan_change.model import ChangeState
-from helvetia.catalogue.plans import PLANS
-from helvetia.costs.forecasts.model import LimitOutlook
-from helvetia.costs.model import UsageLine
-from helvetia.enforcement.model import OverrideKind, PaymentState, QuotaAction
+from helvetia.catalogue.plans import PLANS, SubscriptionPlan
+from helvetia.enforcement.model import OverrideKind, PaymentState, QuotaUse
+from helvetia.enforcement.policy import held_for_quota, stops_beyond_limits
 from helvetia.kernel.status import SubscriptionStatus
 from helvetia.web.dashboard.overview.facts import OverviewFacts
+from helvetia.web.dashboard.overview.limit_alerts import Action, Alert, limit_alerts
 from helvetia.web.dashboard.suspension.banner import stops_at
-from helvetia.web.dashboard.usage.words import metric_title
 from helvetia.web.dashboard.words import list_words
 
 _NAMED_MAX = 6
 _OWING = frozenset({SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """A way onwards; at most one of a page is filled. `is_portal`: a form that leads to Stripe's page of the card."""
-
-    label: str
-    path: str
-    is_filled: bool = False
-    is_portal: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """`tone`: urgent (red), warn (amber), or empty."""
-
-    title: str
-    text: str
-    tone: str = ""
-    actions: Sequence[Action] = ()
-
-
 def alerts(facts: OverviewFacts) -> list[Alert]:
     """The most pressing first."""
-    found = [_payment(facts), _waiting_payment(facts), *_limits(facts), _ending(facts), _moving(facts)]
+    found = [_payment(facts), _waiting_payment(facts), *limit_alerts(facts), _ending(facts), _moving(facts)]
     return [one for one in found if one is not None]
 
 
@@ -81,7 +57,7 @@ def _failed(facts: OverviewFacts) -> Alert:
         )
     lines.append(voice.say("Your data and your usage are kept."))
     text = " ".join(line for line in lines if line)
-    return Alert(title=title, text=text, tone="urgent", actions=[*_pay(facts), _cockpit(facts)])
+    return Alert(title=title, text=text, tone="urgent", actions=_pay(facts), more=_cockpit(facts))
 
 
 def _tried(facts: OverviewFacts) -> str:
@@ -104,7 +80,8 @@ def _new_card(facts: OverviewFacts) -> str:
 
 
 def _retry(facts: OverviewFacts) -> str:
-    again = [at for invoice in facts.open_invoices if (at := invoice.next_payment_attempt_at) is not None]
+    planned = [at for invoice in facts.open_invoices if (at := invoice.next_payment_attempt_at) is not None]
+    again = [at for at in planned if at > facts.now]
     if not again:
         return facts.voice.say("No further try is planned.")
     return facts.voice.say("The next try is on {day}.", day=facts.day(min(again)))
@@ -117,20 +94,18 @@ def _overdue(facts: OverviewFacts) -> Alert:
     if held_at is not None:
         title = voice.say("Services are stopped since {day}.", day=facts.day(held_at))
     text = voice.say("Your data is kept. As soon as it is paid, what you want to run starts again by itself.")
-    return Alert(title=title, text=text, tone="urgent", actions=[*_pay(facts), _cockpit(facts)])
+    return Alert(title=title, text=text, tone="urgent", actions=_pay(facts), more=_cockpit(facts))
 
 
 def _ended(facts: OverviewFacts) -> Alert:
     voice = facts.voice
-    actions = [_cockpit(facts)]
-    if facts.may_pay:
-        plans = Action(label=voice.say("Choose a plan"), path=facts.address("/billing/plans"), is_filled=True)
-        actions = [plans, _cockpit(facts)]
+    plans = Action(label=voice.say("Choose a plan"), path=facts.address("/billing/plans"), is_filled=True)
     return Alert(
         title=voice.say("The subscription has ended. Services are stopped."),
         text=voice.say("Your data is kept. Choose the Free plan or another one, and what you want to run comes back."),
         tone="urgent",
-        actions=actions,
+        actions=[plans] if facts.may_pay else [],
+        more=_cockpit(facts),
     )
 
 
@@ -143,7 +118,8 @@ def _exempt(facts: OverviewFacts) -> Alert:
     return Alert(
         title=voice.say("A payment is open; you have been given more time."),
         text=voice.say("The operator asks for no payment until {instant}: “{reason}”.", **words),
-        actions=[*_pay(facts), _cockpit(facts)],
+        actions=_pay(facts),
+        more=_cockpit(facts),
     )
 
 
@@ -166,71 +142,13 @@ def _waiting_payment(facts: OverviewFacts) -> Alert | None:
     if facts.pending is None or facts.pending.state is not ChangeState.PENDING:
         return None
     voice, plan = facts.voice, PLANS[facts.pending.plan].title
+    change = facts.address(f"/billing/plans/change/{facts.pending.change_id}")
     return Alert(
         title=voice.say("Your bank wants you to confirm a payment."),
         text=voice.say("The move to {plan} waits for it; until then nothing changes.", plan=plan),
         tone="urgent",
-        actions=[Action(label=voice.say("Continue"), path=facts.address("/billing/plans"), is_filled=True)],
+        actions=[Action(label=voice.say("Continue"), path=change, is_filled=True)] if facts.may_pay else [],
     )
-
-
-def _limits(facts: OverviewFacts) -> list[Alert]:
-    """A limit that is reached, or will be."""
-    found = []
-    for line in facts.usage.lines:
-        use = line.limit_use
-        if use is None or use.limit is None:
-            continue
-        alert = _used_up(line, facts) if use.used >= use.limit else _coming(line, facts)
-        if alert is not None:
-            found.append(alert)
-    return found
-
-
-def _used_up(line: UsageLine, facts: OverviewFacts) -> Alert:
-    voice, metric = facts.voice, metric_title(line.metric, facts.voice)
-    standing, resource = facts.standing, line.metric.value.partition("_")[0].lower()
-    action = QuotaAction.BLOCK_NEW
-    if standing is not None:
-        action = standing.bandwidth_action if resource == "bandwidth" else standing.storage_action
-    effect = {
-        QuotaAction.WARN: voice.say("Everything goes on; usage beyond it is charged like any other."),
-        QuotaAction.BLOCK_NEW: voice.say(
-            "Creating, starting, scaling up and deploying are refused now. What runs goes on, and you can stop,"
-            " delete and export as ever."
-        ),
-        QuotaAction.SUSPEND: voice.say(
-            "Services are stopped until there is room again: with the next period, or with a larger plan. Your data"
-            " is kept."
-        ),
-    }[action]
-    return Alert(
-        title=voice.say("{metric}: the limit is reached.", metric=metric),
-        text=effect,
-        tone="urgent",
-        actions=_upgrade(facts, is_filled=True),
-    )
-
-
-def _coming(line: UsageLine, facts: OverviewFacts) -> Alert | None:
-    limit = None if facts.forecast is None else facts.forecast.metrics[line.metric].limit
-    if limit is None or limit.outlook is not LimitOutlook.EXPECTED or limit.about is None:
-        return None
-    voice, metric = facts.voice, metric_title(line.metric, facts.voice)
-    text = voice.say("If the days go on as they were. After that, nothing new starts until the next period.")
-    if limit.earliest is not None and limit.latest is not None and limit.earliest < limit.latest:
-        days = {"first": voice.day(limit.earliest), "last": voice.day(limit.latest)}
-        text = voice.say(
-            "In 4 of 5 cases between {first} and {last}. Then nothing new starts until the next period.", **days
-        )
-    title = voice.say("{metric} will reach its limit about {day}.", metric=metric, day=voice.day(limit.about))
-    return Alert(title=title, text=text, tone="warn", actions=_upgrade(facts, is_filled=False))
-
-
-def _upgrade(facts: OverviewFacts, *, is_filled: bool) -> list[Action]:
-    usage = Action(label=facts.voice.say("Open usage"), path=facts.address("/billing/usage"))
-    plans = Action(label=facts.voice.say("Compare plans"), path=facts.address("/billing/plans"), is_filled=is_filled)
-    return [plans, usage] if facts.may_pay else [usage]
 
 
 def _ending(facts: OverviewFacts) -> Alert | None:
@@ -254,13 +172,31 @@ def _moving(facts: OverviewFacts) -> Alert | None:
         return None
     text = voice.say("Everything that you have fits.")
     if facts.misfits:
-        text = voice.say(
-            "Some of it will not fit: {names}. What does not fit is stopped then; your data is kept.",
-            names=list_words([_misfit(one.limit, facts) for one in facts.misfits], voice),
-        )
+        limits = list_words([_misfit(one.limit, facts) for one in facts.misfits], voice)
+        told = voice.say("Some of it will not fit: {limits}.", limits=limits)
+        text = f"{told} {_after_the_move(facts, change.plan)}"
     undo = [Action(label=voice.say("Undo"), path=facts.address("/billing/plans"))] if facts.may_pay else []
     title = voice.say("Moves to {plan} on {day}.", plan=PLANS[change.plan].title, day=facts.day(change.effective_at))
     return Alert(title=title, text=text, tone="warn" if facts.misfits else "", actions=undo)
+
+
+def _after_the_move(facts: OverviewFacts, plan: SubscriptionPlan) -> str:
+    """By the rule that later does it; the new period begins with nothing sent."""
+    voice = facts.voice
+    if not stops_beyond_limits(plan):
+        return voice.say("What runs goes on; nothing new starts until all of it fits.")
+    kept = () if facts.standing is None else tuple(reversed(facts.standing.services))
+    held = held_for_quota(plan, QuotaUse(), kept)
+    names = [one.name for one in reversed(kept) if one in held and one.is_wished]
+    if not names:
+        return voice.say("What does not fit is stopped then; your data is kept.")
+    shown = names[:_NAMED_MAX] + ([voice.say("the others")] if len(names) > _NAMED_MAX else [])
+    return voice.many(
+        "{names} stops then; your data is kept.",
+        "{names} stop then; your data is kept.",
+        len(names),
+        names=list_words(shown, voice),
+    )
 
 
 def _misfit(limit: str, facts: OverviewFacts) -> str:

@@ -144,7 +144,12 @@ def _next_charge(facts: OverviewFacts) -> Fact:
     found = facts.next_charge
     if found is not None and found.estimate.sums.total_minor != found.estimate.sums.subtotal_minor:
         note = voice.say("{parts}, with discounts and tax", parts=note)
-    if found is not None and found.low_minor is not None and found.high_minor is not None:
+    if (
+        found is not None
+        and found.low_minor is not None
+        and found.high_minor is not None
+        and (found.low_minor < found.high_minor)
+    ):
         span = {"low": facts.money(found.low_minor), "high": facts.money(found.high_minor), "parts": note}
         note = voice.say("{parts} · 4 times in 5 between {low} and {high}", **span)
     amount = voice.say("about {amount}", amount=facts.money(facts.next_charge_minor))
@@ -186,3 +191,13 @@ def no_invoices(facts: OverviewFacts) -> str:
         day = facts.day(facts.period.ends_at)
         return facts.voice.say("No invoice has arrived from Stripe yet. The next one is due on {day}.", day=day)
     return facts.voice.say("The Free plan is not charged, so there are no invoices.")
+
+
+def free_limits(facts: OverviewFacts) -> str | None:
+    """What the limits of the Free plan mean, for who has not reached them; None on every other plan."""
+    if facts.usage.is_charged or facts.subscription.status is not SubscriptionStatus.ACTIVE:
+        return None
+    return facts.voice.say(
+        "At a limit, creating, starting, scaling up and deploying are refused; what runs goes on. When the bandwidth is"
+        " used up, services stop until the next period. Nothing is ever charged on Free."
+    )

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 
 from helvetia.costs.model import LATE_AFTER
 from helvetia.web.dashboard.charts.stacked_bars import StackedBars
-from helvetia.web.dashboard.overview.alerts import Alert, alerts
+from helvetia.web.dashboard.overview.alerts import alerts
 from helvetia.web.dashboard.overview.chart import cost_chart
 from helvetia.web.dashboard.overview.facts import OverviewFacts
+from helvetia.web.dashboard.overview.limit_alerts import Alert
 from helvetia.web.dashboard.overview.readings import Reading, readings
 from helvetia.web.dashboard.overview.rows import InvoiceRow, ServiceTable, invoice_row, service_table
-from helvetia.web.dashboard.overview.sentences import Fact, amounts, as_of, no_invoices, sentence, stripe_as_of
+from helvetia.web.dashboard.overview.sentences import (
+    Fact,
+    amounts,
+    as_of,
+    free_limits,
+    no_invoices,
+    sentence,
+    stripe_as_of,
+)
 from helvetia.web.dashboard.overview.timeline import EventRow, timeline
 
 
@@ -38,6 +47,8 @@ class OverviewView:
     export_path: str
     base_url: str
     organization_option: str
+    here: str
+    free_limits: str | None
 
 
 def to_view(facts: OverviewFacts) -> OverviewView:
@@ -64,4 +75,6 @@ def to_view(facts: OverviewFacts) -> OverviewView:
         export_path=facts.address("/api/v1/billing/usage/export?format=csv"),
         base_url=facts.base_url,
         organization_option="" if organization is None else f' -H "X-Organization-Id: {organization}"',
+        here=facts.address("/billing"),
+        free_limits=free_limits(facts),
     )

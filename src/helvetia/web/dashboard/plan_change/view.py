@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from helvetia.billing.plan_change.model import ChangeState, Direction, Misfit, PlanChangeRecord, PlanPreview
 from helvetia.catalogue.plans import PLANS, SubscriptionPlan
+from helvetia.enforcement.policy import stops_beyond_limits
 from helvetia.subscriptions.model import SubscriptionRecord
 from helvetia.web.dashboard.plans.table import misfit_words
 from helvetia.web.dashboard.voice import Voice
@@ -51,6 +52,7 @@ class ChangeView:
     total: ChangeLine | None
     notes: Sequence[str]
     misfits: Sequence[str]
+    misfit_note: str
     consent: str | None
     complaint: str | None
     button: str | None
@@ -73,6 +75,7 @@ def to_change_view(facts: ChangeFacts) -> ChangeView:
         total=_total(facts) if shows_lines else None,
         notes=_notes(facts) if facts.holds else [],
         misfits=[misfit_words(one, voice) for one in facts.preview.will_not_fit] if facts.holds else [],
+        misfit_note=_misfit_note(facts),
         consent=_consent(facts) if facts.holds else None,
         complaint=voice.say("Tick the box to go on; nothing was charged.") if facts.lacks_consent else None,
         button=_button(facts) if is_open else None,
@@ -208,10 +211,23 @@ def _consent(facts: ChangeFacts) -> str | None:
     change, voice = facts.change, facts.voice
     if change.amount_due_minor > 0:
         return voice.say("I agree that {amount} is charged now.", amount=facts.money(change.amount_due_minor))
-    if facts.preview.will_not_fit:
-        day = voice.day(change.effective_at)
+    if not facts.preview.will_not_fit:
+        return None
+    day = voice.day(change.effective_at)
+    if stops_beyond_limits(change.plan):
         return voice.say("I know that what does not fit on {day} is stopped until it does. Data is kept.", day=day)
-    return None
+    return voice.say("I know that nothing new starts from {day} on until everything fits.", day=day)
+
+
+def _misfit_note(facts: ChangeFacts) -> str:
+    """What becomes of it, by the rule that decides it on that day."""
+    if stops_beyond_limits(facts.change.plan):
+        return facts.voice.say(
+            "Stop or shrink services, or delete volumes, before that day; then nothing is stopped for you."
+        )
+    return facts.voice.say(
+        "What runs goes on. Stop or shrink services, or delete volumes, before that day; else nothing new starts."
+    )
 
 
 def _button(facts: ChangeFacts) -> str:

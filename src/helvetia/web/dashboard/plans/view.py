@@ -118,6 +118,8 @@ def _note(facts: PlansFacts) -> str:
     voice = facts.voice
     if not facts.may_pay:
         return voice.say("An owner or billing admin of this account can change the plan.")
+    if facts.is_live and facts.subscription.cancel_at is not None:
+        return voice.say("Keep {plan} first to change to another plan.", plan=facts.title)
     if facts.is_live:
         return voice.say("A bigger plan begins now, a smaller one with the next period. You see every amount first.")
     return voice.say("You pay on Stripe’s page; nothing is charged before you confirm there.")

@@ -51,7 +51,7 @@ def reason(facts: SuspensionFacts) -> str:
         PaymentState.GRACE: voice.say("Until then you may go on starting and changing services."),
         PaymentState.LOCKED: voice.say("Starting, scaling and deploying is refused until it is paid."),
         PaymentState.OVERDUE: voice.say("Starting, scaling and deploying is refused until it is paid."),
-    }.get(state, voice.say("Until then nothing is refused."))
+    }.get(state, voice.say("Nothing is refused as long as you have more time."))
     return f"{since} {work}".strip()
 
 
@@ -89,7 +89,9 @@ def promises(facts: SuspensionFacts) -> list[str]:
     lines = [
         voice.say("Volumes, definitions, settings and your usage are kept. Nothing is deleted."),
         voice.say("Stopped services cost no compute and no memory; what they store goes on counting."),
-        voice.say("As soon as it is paid, everything you want to run starts again by itself, within a minute."),
+        voice.say("As soon as you choose a plan, what you want to run and what fits it starts again by itself.")
+        if facts.found.verdict.state is PaymentState.ENDED
+        else voice.say("As soon as it is paid, everything you want to run starts again by itself, within a minute."),
     ]
     stopped = [one for one in facts.found.services if not one.is_wished]
     if stopped:

@@ -96,7 +96,10 @@ def to_view(facts: SuspensionFacts, *, was_changed: bool = False) -> SuspensionV
         has_ended=has_ended,
         may_order=facts.may_order and len(found.services) > 1,
         order=" ".join(str(one.service_id) for one in found.services),
-        services=[_row(place, one, voice) for place, one in enumerate(found.services, start=1)],
+        services=[
+            _row(place, one, voice, has_ended=state is PaymentState.ENDED)
+            for place, one in enumerate(found.services, start=1)
+        ],
         attempts=_attempts(facts),
         steps=steps(found.steps, voice),
         promises=promises(facts),
@@ -136,16 +139,16 @@ def _pay_label(facts: SuspensionFacts) -> str | None:
     return facts.voice.say("Pay what is open") if is_owing else None
 
 
-def _row(place: int, one: ServiceFacts, voice: Voice) -> OrderRow:
+def _row(place: int, one: ServiceFacts, voice: Voice, *, has_ended: bool) -> OrderRow:
     causes = sorted(HoldCause(cause) for cause in one.causes)
     if causes:
         status, tone = hold_words(causes[0], voice), "warn"
     else:
         status, tone = (voice.say("Runs"), "good") if one.is_wished else (voice.say("Stopped by you"), "")
-    if not one.is_wished:
+    if not one.is_wished or causes not in ([], [HoldCause.PAYMENT]):
         then = voice.say("stays stopped")
     else:
-        then = voice.say("comes back when paid") if causes in ([], [HoldCause.PAYMENT]) else voice.say("stays stopped")
+        then = voice.say("comes back with a plan") if has_ended else voice.say("comes back when paid")
     return OrderRow(place=place, service_id=str(one.service_id), name=one.name, status=status, tone=tone, then=then)
 
 
