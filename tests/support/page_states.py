@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from helvetia.catalogue.plans import PLANS, SubscriptionPlan
-from helvetia.containers.model import ServiceDefinition
+from helvetia.containers.model import HoldCause, ServiceDefinition
 from helvetia.containers.store import insert_service
 from helvetia.database.pool import Database
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
@@ -54,6 +54,29 @@ async def with_services(
             await insert_service(tx, account_id, service_id, definition, now - timedelta(days=len(names) - number))
         await tx.execute("UPDATE services SET status = 'running' WHERE account_id = %s", (account_id,))
     return ids
+
+
+async def held(database: Database, account_id: AccountId, cause: HoldCause, at: datetime) -> None:
+    """Every service that is wished is held, as a pass of the enforcement leaves it."""
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO service_holds (account_id, service_id, cause, reason, placed_by, placed_at)"
+            " SELECT account_id, service_id, %s, '', 'enforcement', %s FROM services"
+            " WHERE account_id = %s AND wish = 'running'",
+            (cause.value, at, account_id),
+        )
+        await tx.execute(
+            "UPDATE services SET status = 'held' WHERE account_id = %s AND wish = 'running'", (account_id,)
+        )
+
+
+async def stopped_by_user(database: Database, account_id: AccountId, name: str) -> None:
+    """A service that its owner stopped."""
+    async with database.transaction() as tx:
+        await tx.execute(
+            "UPDATE services SET wish = 'stopped', status = 'stopped' WHERE account_id = %s AND name = %s",
+            (account_id, name),
+        )
 
 
 async def with_usage(
@@ -167,6 +190,7 @@ async def payment_failed(
         amount_remaining_minor=11846,
         attempt_count=2,
         next_payment_attempt_at=failed_at + timedelta(days=3),
+        finalized_at=failed_at - timedelta(minutes=1),
         paid_at=None,
     )
     async with database.transaction() as tx:

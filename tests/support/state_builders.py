@@ -1,98 +1,24 @@
 """One account per state that the pages must tell of: who reads, which other page matters, and the words expected."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from helvetia.accounts.model import Role, User
-from helvetia.billing.plan_change.model import ChangeState, Direction, PlanChangeRecord
-from helvetia.billing.plan_change.store import insert_change
+from helvetia.accounts.model import Role
+from helvetia.billing.plan_change.model import ChangeState, Direction
 from helvetia.catalogue.plans import SubscriptionPlan
+from helvetia.containers.model import HoldCause
 from helvetia.enforcement.model import OverrideKind
-from helvetia.enforcement.store import insert_override
 from helvetia.kernel.clock import to_ns
-from helvetia.kernel.identity import AccountId, new_id
 from support import page_states
+from support.account_stage import Seen, Stage
 from support.web_world import PASSWORD, WebWorld
 
 OVERVIEW = "/billing"
+# Twenty days of it: 84, 94 and 104 % of Pro's 500 GB.
+GB_A_DAY = {"near limit": Decimal(21), "closer to the limit": Decimal("23.5"), "over the limit": Decimal(26)}
 PLANS, CARDS, GRACE = "/billing/plans", "/billing/payment-methods", "/billing/suspension"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A page in a state: its address, what it says, and with which status it answers."""
-
-    path: str
-    words: str
-    status: int = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """An account of Ada's, on Pro, twenty days into its period, with a card and two services."""
-
-    world: WebWorld
-    user: User
-    now: datetime
-
-    @property
-    def account_id(self) -> AccountId:
-        return self.user.account_id
-
-    async def set(self, **columns: object) -> None:
-        """Columns of the subscription."""
-        names = ", ".join(f"{name} = %({name})s" for name in columns)
-        async with self.world.database.transaction() as tx:
-            await tx.execute(
-                f"UPDATE subscriptions SET {names} WHERE account_id = %(account_id)s",
-                {**columns, "account_id": self.account_id},
-            )
-
-    async def wait_for(self, state: ChangeState, plan: SubscriptionPlan, direction: Direction) -> None:
-        """A change of plan that was confirmed an hour ago."""
-        change = PlanChangeRecord(
-            account_id=self.account_id,
-            change_id=new_id(),
-            state=state,
-            direction=direction,
-            plan=plan,
-            from_plan=SubscriptionPlan.PRO,
-            stripe_subscription_id=f"{page_states.SUBSCRIPTION}_{self.account_id}",
-            item_id="si_page",
-            from_price_id="price_pro",
-            price_id="price_next",
-            prorated_at=self.now - timedelta(hours=1),
-            effective_at=self.now + timedelta(days=10),
-            period_start=self.now - timedelta(days=20),
-            period_end=self.now + timedelta(days=10),
-            total_minor=17000,
-            amount_due_minor=17000,
-            currency="usd",
-            stripe_invoice_id=None,
-            created_at=self.now - timedelta(hours=1),
-            confirmed_at=self.now - timedelta(hours=1),
-            settled_at=None,
-        )
-        async with self.world.database.transaction() as tx:
-            await insert_change(tx, change)
-
-    async def exception(self, kind: OverrideKind) -> None:
-        """The operator's word, for nine days."""
-        async with self.world.database.transaction() as tx:
-            await insert_override(
-                tx,
-                self.account_id,
-                kind,
-                until_at=self.now + timedelta(days=9),
-                reason="card under way",
-                actor="operator:grace",
-                at=self.now,
-            )
-
-    async def fail(self, ago: timedelta, status: str = "PAST_DUE") -> None:
-        await page_states.payment_failed(self.world.database, self.account_id, self.now - ago, status=status)
 
 
 Found = tuple[Stage, tuple[Seen, ...]]
@@ -107,10 +33,93 @@ async def set_stage(world: WebWorld, now: datetime, state: str) -> Found:
     await page_states.on_plan(database, account_id, SubscriptionPlan.PRO, starts_at, now + timedelta(days=10))
     await stage.set(synced_at=now)
     services = await page_states.with_services(database, account_id, ["api", "web"], now)
-    gb = Decimal(21) if state == "near limit" else Decimal(3)
+    gb = GB_A_DAY.get(state, Decimal(3))
     await page_states.with_usage(database, account_id, services, starts_at, now, [gb * 2 / 3])
     await page_states.with_card(database, account_id, now)
     return stage, await STATES[state](stage)
+
+
+async def _active(_: Stage) -> tuple[Seen, ...]:
+    return (
+        Seen(path=OVERVIEW, words="Pro plan. Next charge about"),
+        Seen(path=PLANS, words="It renews on 20 March."),
+        Seen(path="/billing/history#forecast", words="By the end of this period"),
+    )
+
+
+async def _free(stage: Stage) -> tuple[Seen, ...]:
+    await _on_free(stage)
+    async with stage.world.database.transaction() as tx:
+        await tx.execute("DELETE FROM usage_records WHERE account_id = %s", (stage.account_id,))
+        await tx.execute("DELETE FROM stripe_readings WHERE account_id = %s", (stage.account_id,))
+    return (
+        Seen(path=OVERVIEW, words="creating, starting, scaling up and deploying are refused"),
+        Seen(path="/billing/invoices", words="There are no invoices yet."),
+        Seen(path=CARDS, words="No card is on file."),
+    )
+
+
+async def _on_free(stage: Stage) -> None:
+    await stage.set(
+        plan="FREE",
+        stripe_customer_id=None,
+        stripe_subscription_id=None,
+        stripe_status=None,
+        fee_minor=0,
+        synced_at=None,
+    )
+
+
+async def _closer(_: Stage) -> tuple[Seen, ...]:
+    return (Seen(path=OVERVIEW, words="94 % of 500 GB"), Seen(path="/billing/usage", words="94 % of 500 GB"))
+
+
+async def _over(_: Stage) -> tuple[Seen, ...]:
+    return (
+        Seen(path=OVERVIEW, words="Creating, starting, scaling up and deploying are refused now."),
+        Seen(path=PLANS, words="does not fit"),
+    )
+
+
+async def _over_free(stage: Stage) -> tuple[Seen, ...]:
+    """On Free a used-up bandwidth also stops what runs."""
+    await _on_free(stage)
+    await page_states.held(stage.world.database, stage.account_id, HoldCause.QUOTA, stage.now)
+    return (
+        Seen(path=OVERVIEW, words="Bandwidth: the limit is reached."),
+        Seen(path=OVERVIEW, words="Stopped because it exceeds the plan."),
+        Seen(path=GRACE, words="Stopped because it exceeds the plan."),
+    )
+
+
+async def _grace(stage: Stage) -> tuple[Seen, ...]:
+    await stage.fail(timedelta(days=2, hours=3))
+    return (
+        Seen(path=OVERVIEW, words="Payment failed. Services stop in 4 days 21 hours."),
+        Seen(path=GRACE, words="tried 2 times so far"),
+        Seen(path="/billing/usage", words="Payment failed. Services stop in 4 days 21 hours: 15 Mar 2026, 07:17 UTC."),
+    )
+
+
+async def _suspended(stage: Stage) -> tuple[Seen, ...]:
+    """Eight days after the failure; one service had been stopped by its owner."""
+    database, account_id = stage.world.database, stage.account_id
+    await page_states.stopped_by_user(database, account_id, "api")
+    await stage.fail(timedelta(days=8))
+    await page_states.held(database, account_id, HoldCause.PAYMENT, stage.now - timedelta(days=1))
+    return (
+        Seen(path=OVERVIEW, words="Services are stopped since 9 March."),
+        Seen(path=GRACE, words="One service stays stopped, because you stopped it yourself."),
+    )
+
+
+async def _unpaid(stage: Stage) -> tuple[Seen, ...]:
+    """Stripe gave up within the grace: what runs goes on, nothing new starts."""
+    await stage.fail(timedelta(days=5), status="UNPAID")
+    return (
+        Seen(path=OVERVIEW, words="Pro plan, unpaid."),
+        Seen(path=GRACE, words="deploying is refused until it is paid"),
+    )
 
 
 async def _near_limit(_: Stage) -> tuple[Seen, ...]:
@@ -122,11 +131,20 @@ async def _planned_end(stage: Stage) -> tuple[Seen, ...]:
     return (Seen(path=OVERVIEW, words="Pro ends on 20 March."), Seen(path=PLANS, words="20 March"))
 
 
+async def _planned_free(stage: Stage) -> tuple[Seen, ...]:
+    await stage.wait_for(ChangeState.SCHEDULED, SubscriptionPlan.FREE, Direction.END)
+    return (
+        Seen(path=OVERVIEW, words="web stops then; your data is kept."),
+        Seen(path=PLANS, words="Pro until 20 March, then Free."),
+    )
+
+
 async def _planned_downgrade(stage: Stage) -> tuple[Seen, ...]:
     await page_states.with_services(stage.world.database, stage.account_id, [f"job-{n}" for n in range(5)], stage.now)
     await stage.wait_for(ChangeState.SCHEDULED, SubscriptionPlan.STARTER, Direction.DOWNGRADE)
     return (
-        Seen(path=OVERVIEW, words="Some of it will not fit: number of services"),
+        Seen(path=OVERVIEW, words="Some of it will not fit: number of services, memory and cores."),
+        Seen(path=OVERVIEW, words="What runs goes on; nothing new starts until all of it fits."),
         Seen(path=OVERVIEW, words="+ Starter $9.00"),
         Seen(path=PLANS, words="Starter"),
     )
@@ -160,6 +178,7 @@ async def _lapsed(stage: Stage) -> tuple[Seen, ...]:
     return (
         Seen(path=OVERVIEW, words="The subscription has ended. Services are stopped."),
         Seen(path=GRACE, words="Go on with the Free plan"),
+        Seen(path=GRACE, words="As soon as you choose a plan, what you want to run"),
     )
 
 
@@ -172,6 +191,7 @@ async def _ended_by_failure(stage: Stage) -> tuple[Seen, ...]:
 async def _end(stage: Stage, *, ended_by_failure: bool) -> None:
     ended_at = stage.now - timedelta(days=2)
     await stage.set(status="CANCELED", stripe_status="canceled", ended_at=ended_at)
+    await page_states.held(stage.world.database, stage.account_id, HoldCause.PAYMENT, ended_at)
     async with stage.world.database.transaction() as tx:
         await tx.execute(
             "INSERT INTO payment_facts (account_id, stripe_subscription_id, stripe_status, ended_by_failure, read_at,"
@@ -213,7 +233,16 @@ async def _back_from_checkout(stage: Stage) -> tuple[Seen, ...]:
 
 
 STATES: Mapping[str, Build] = {
+    "free": _free,
+    "active": _active,
     "near limit": _near_limit,
+    "closer to the limit": _closer,
+    "over the limit": _over,
+    "over the limit on Free": _over_free,
+    "grace": _grace,
+    "suspended": _suspended,
+    "unpaid": _unpaid,
+    "planned free": _planned_free,
     "planned end": _planned_end,
     "planned downgrade": _planned_downgrade,
     "exempt": _exempt,
