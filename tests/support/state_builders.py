@@ -16,8 +16,13 @@ from support.account_stage import Seen, Stage
 from support.web_world import PASSWORD, WebWorld
 
 OVERVIEW = "/billing"
-# Twenty days of it: 84, 94 and 104 % of Pro's 500 GB.
-GB_A_DAY = {"near limit": Decimal(21), "closer to the limit": Decimal("23.5"), "over the limit": Decimal(26)}
+# Twenty days of it: 84, 96 and 104 % of Pro's 500 GB, a fifth of the 10 GB of Free.
+GB_A_DAY = {
+    "near limit": Decimal(21),
+    "closer to the limit": Decimal(24),
+    "over the limit": Decimal(26),
+    "free": Decimal("0.15"),
+}
 PLANS, CARDS, GRACE = "/billing/plans", "/billing/payment-methods", "/billing/suspension"
 
 
@@ -32,7 +37,9 @@ async def set_stage(world: WebWorld, now: datetime, state: str) -> Found:
     starts_at = now - timedelta(days=20)
     await page_states.on_plan(database, account_id, SubscriptionPlan.PRO, starts_at, now + timedelta(days=10))
     await stage.set(synced_at=now)
-    services = await page_states.with_services(database, account_id, ["api", "web"], now)
+    services = await page_states.with_services(
+        database, account_id, ["web"] if state == "free" else ["api", "web"], now
+    )
     gb = GB_A_DAY.get(state, Decimal(3))
     await page_states.with_usage(database, account_id, services, starts_at, now, [gb * 2 / 3])
     await page_states.with_card(database, account_id, now)
@@ -50,7 +57,6 @@ async def _active(_: Stage) -> tuple[Seen, ...]:
 async def _free(stage: Stage) -> tuple[Seen, ...]:
     await _on_free(stage)
     async with stage.world.database.transaction() as tx:
-        await tx.execute("DELETE FROM usage_records WHERE account_id = %s", (stage.account_id,))
         await tx.execute("DELETE FROM stripe_readings WHERE account_id = %s", (stage.account_id,))
     return (
         Seen(path=OVERVIEW, words="creating, starting, scaling up and deploying are refused"),
@@ -71,7 +77,7 @@ async def _on_free(stage: Stage) -> None:
 
 
 async def _closer(_: Stage) -> tuple[Seen, ...]:
-    return (Seen(path=OVERVIEW, words="94 % of 500 GB"), Seen(path="/billing/usage", words="94 % of 500 GB"))
+    return (Seen(path=OVERVIEW, words="96 % of 500 GB"), Seen(path="/billing/usage", words="96 % of 500 GB"))
 
 
 async def _over(_: Stage) -> tuple[Seen, ...]:
