@@ -14,7 +14,7 @@ from helvetia.billing.model import BillingConfig
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.database.pool import Database
 from helvetia.enforcement.admit_service import PlanAdmission
-from helvetia.enforcement.model import EnforcementConfig
+from helvetia.enforcement.model import EnforcementConfig, OverrideKind
 from helvetia.enforcement.service import EnforcementService
 from helvetia.kernel.clock import ManualClock
 from helvetia.stripe_gateway.catalog import set_up_catalog, verify_prices
@@ -46,6 +46,15 @@ class Shop:
 
     async def subscribe(self, plan: str = "STARTER", card: str = "pm_card_visa") -> None:
         await self.web.billing.create_subscription(self.user.account_id, SubscriptionPlan(plan), card)
+
+    async def use_card(self, card: str) -> None:
+        """Another card becomes the one that is charged, as by the portal."""
+        record = await self.web.subscriptions.get_subscription(self.user.account_id)
+        customer = record.stripe_customer_id or ""
+        method = await self.stripe.v1.payment_methods.attach_async(card, {"customer": customer})
+        await self.stripe.v1.customers.update_async(
+            customer, {"invoice_settings": {"default_payment_method": method.id}}
+        )
 
     async def paid_minor(self) -> list[int]:
         record = await self.web.subscriptions.get_subscription(self.user.account_id)
@@ -137,14 +146,7 @@ async def test_preview_runs_out_after_ten_minutes_and_charges_nothing(shop: Shop
 
 async def test_declined_card_is_told_with_nothing_charged(shop: Shop) -> None:
     await shop.subscribe()
-    record = await shop.web.subscriptions.get_subscription(shop.user.account_id)
-    customers = shop.stripe.v1.customers
-    method = await shop.stripe.v1.payment_methods.attach_async(
-        "pm_card_chargeCustomerFail", {"customer": record.stripe_customer_id or ""}
-    )
-    await customers.update_async(
-        record.stripe_customer_id or "", {"invoice_settings": {"default_payment_method": method.id}}
-    )
+    await shop.use_card("pm_card_chargeCustomerFail")
     async with shop.client() as client:
         address = await choose(client, "PRO")
         assert (await client.post(address, data={"consent": "yes"})).status_code == 303
@@ -168,6 +170,65 @@ async def test_smaller_plan_is_scheduled_shown_and_taken_back(shop: Shop) -> Non
             assert (await client.post("/billing/plans/keep")).status_code == 303
         assert "You are on Pro, $29.00 a month." in (await client.get("/billing/plans")).text
         assert "You keep Pro." in (await client.get(address)).text
+
+
+async def test_smaller_plan_that_does_not_fit_lets_run_what_runs_as_it_was_told(shop: Shop) -> None:
+    await shop.subscribe("PRO")
+    async with shop.client() as client:
+        for number in range(6):
+            created = await client.post("/api/v1/services", json={**SERVICE, "name": f"job-{number}", "memoryMb": 64})
+            assert created.status_code == 202
+        address = await choose(client, "STARTER")
+        assert "Services: 6 in use, 5 allowed" in (page := (await client.get(address)).text)
+        assert "What runs goes on." in page
+        await client.post(address, data={"consent": "yes"})
+        told = (await client.get("/billing")).text
+        assert "Some of it will not fit: number of services. What runs goes on;" in told.replace("\n", " ")
+        period = (await shop.web.subscriptions.get_subscription(shop.user.account_id)).period
+        await shop.stripe.advance_to(period.ends_at + timedelta(hours=2))
+        await shop.web.subscriptions.sync_subscription(shop.user.account_id)
+        await shop.enforcement.check_quotas()
+        assert (await shop.web.subscriptions.get_subscription(shop.user.account_id)).plan is SubscriptionPlan.STARTER
+        services = (await client.get("/api/v1/services")).json()["services"]
+        assert [one["holds"] for one in services] == [[]] * 6
+        refused = await client.post("/api/v1/services", json={**SERVICE, "name": "one-more", "memoryMb": 64})
+        assert refused.status_code == 403
+
+
+async def test_bank_that_wants_a_word_is_told_on_the_overview_and_leads_to_the_change(shop: Shop) -> None:
+    await shop.subscribe()
+    await shop.use_card("pm_card_authenticationRequired")
+    async with shop.client() as client:
+        address = await choose(client, "PRO")
+        await client.post(address, data={"consent": "yes"})
+        overview = (await client.get("/billing")).text
+        assert "Your bank wants you to confirm a payment." in overview
+        assert f'href="{address}">Continue</a>' in overview
+        assert ">Confirm at Stripe</a>" in (await client.get(address)).text
+    assert await shop.paid_minor() == [0, 900]
+
+
+async def test_more_time_by_the_operator_is_told_with_who_why_and_until_when(shop: Shop) -> None:
+    await shop.subscribe()
+    await shop.use_card("pm_card_chargeCustomerFail")
+    period = (await shop.web.subscriptions.get_subscription(shop.user.account_id)).period
+    await shop.stripe.advance_to(period.ends_at + timedelta(hours=2))
+    await shop.web.subscriptions.sync_subscription(shop.user.account_id)
+    await shop.web.billing.mirror_invoices(shop.user.account_id)
+    await shop.enforcement.run_pass()
+    until_at = shop.clock.now() + timedelta(days=9)
+    await shop.enforcement.add_override(
+        shop.user.account_id,
+        OverrideKind.EXEMPT,
+        until_at=until_at,
+        reason="a new card is under way",
+        actor="operator:eva",
+    )
+    async with shop.client() as client:
+        assert "you have been given more time." in (await client.get("/billing")).text
+        page = (await client.get("/billing/suspension")).text
+    assert "“a new card is under way” (operator eva)." in page
+    assert "Nothing is refused as long as you have more time." in page
 
 
 async def test_end_is_planned_and_taken_back_and_now_wants_the_name(shop: Shop) -> None:
