@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from helvetia.containers.model import ContainerCounters, StorageSize
+from helvetia.containers.model import ContainerCounters, Counts, StorageSize
 from helvetia.database.pool import Database
+from helvetia.kernel.clock import to_ns
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.lifecycle.judge_counters import absurd_counter
 from support.metered_house import MeteredHouse, ns
 
 START = datetime(2026, 3, 10, 10, tzinfo=UTC)
@@ -63,6 +65,13 @@ async def test_a_counter_that_cannot_be_is_an_anomaly_and_what_follows_counts_as
     rows = await house.fetch("SELECT kind, cause FROM metering_findings WHERE cause <> 'no_reading'")
     assert [tuple(row) for row in rows] == [("anomaly", "absurd_counter")]
     await house.check()
+
+
+def test_a_reading_from_just_before_the_start_that_was_written_down_is_no_sign_of_damage() -> None:
+    started_ns = to_ns(START)
+    early = Counts(started_ns - 4_000_000, 1_000, 1_000, 2_000_000, 500, 300, 400)
+    assert absurd_counter(early, started_ns) is None
+    assert absurd_counter(early._replace(cpu_ns=2**61), started_ns) is not None
 
 
 async def test_a_size_that_cannot_be_is_unknown_and_the_last_one_goes_on(house: MeteredHouse) -> None:

@@ -26,8 +26,11 @@ class Absurd:
 
 
 def absurd_counter(counters: ContainerCounters | Counts, started_ns: int) -> str | None:
-    """What of a reading cannot be, in a run that started then; None where all of it can."""
-    lived_s = (counters.sampled_ns - started_ns) // NS_PER_S + 1
+    """What of a reading cannot be, in a run that started then; None where all of it can.
+
+    An engine writes a start down some thousandths late: a reading from just before it is no sign of damage.
+    """
+    lived_s = max(0, counters.sampled_ns - started_ns) // NS_PER_S + 1
     bounds = (
         ("memory", counters.memory_bytes, MEMORY_BYTES_MAX),
         ("peak memory", counters.memory_peak_bytes, MEMORY_BYTES_MAX),
