@@ -20,7 +20,8 @@ from helvetia.containers.model import (
     Volume,
 )
 from helvetia.containers.simulated_host import SimulatedHost
-from helvetia.containers.store import get_service, insert_service, mark_deleted, place_hold
+from helvetia.containers.store import get_service, insert_service, mark_deleted
+from helvetia.containers.store_holds import place_holds
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId, new_account_id, new_service_id
@@ -558,10 +559,9 @@ async def test_m19_what_runs_while_held_or_belongs_to_nobody_is_found_with_its_m
 
 
 async def _hold(house: House, at_: datetime) -> None:
+    services, cause = [house.service_id], HoldCause.PAYMENT
     async with house.database.transaction() as tx:
-        service = await get_service(tx, house.account_id, house.service_id)
-        assert service is not None
-        await place_hold(tx, service, HoldCause.PAYMENT, reason="test", placed_by="test", at=at_)
+        await place_holds(tx, house.account_id, services, cause, reason="test", placed_by="test", pass_id=None, at=at_)
 
 
 async def test_m22_what_is_used_while_past_due_is_counted_and_closed_like_any_other(house: House) -> None:

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 
 from helvetia.accounts.store import lock_account
 from helvetia.audit.store import record
-from helvetia.containers import store, store_transfers
+from helvetia.containers import store, store_holds, store_transfers
 from helvetia.containers.errors import SameOwner, ServiceHeld, ServiceNameTaken, ServiceNotFound
 from helvetia.containers.model import Admission, HoldCause, Service, ServiceChange, ServiceDefinition, Wish
 from helvetia.database.pool import Database, Transaction
@@ -135,7 +135,16 @@ class ContainerService:
         """Stop it for a cause, leaving the owner's wish as it is."""
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
-            await store.place_hold(tx, service, cause, reason=reason, placed_by=placed_by, at=self._clock.now())
+            await store_holds.place_holds(
+                tx,
+                account_id,
+                [service_id],
+                cause,
+                reason=reason,
+                placed_by=placed_by,
+                pass_id=None,
+                at=self._clock.now(),
+            )
             await self._audit(tx, service, placed_by, "service_held", cause=cause.value, reason=reason)
             return await self._find(tx, account_id, service_id)
 
@@ -145,7 +154,7 @@ class ContainerService:
         """Lift one cause's hold; it runs again if it is wished and no other cause holds it."""
         async with self._changing(account_id) as tx:
             service = await self._find(tx, account_id, service_id)
-            await store.lift_hold(tx, service, cause, self._clock.now())
+            await store_holds.lift_holds(tx, account_id, cause, [service_id], at=self._clock.now())
             await self._audit(tx, service, actor, "service_resumed", cause=cause.value)
             return await self._find(tx, account_id, service_id)
 

@@ -203,34 +203,6 @@ async def save_status(
     )
 
 
-async def place_hold(
-    tx: Transaction, service: Service, cause: HoldCause, *, reason: str, placed_by: str, at: datetime
-) -> None:
-    """Hold a service for a cause; placing it twice is one hold."""
-    await tx.execute(
-        """INSERT INTO service_holds (account_id, service_id, cause, reason, placed_by, placed_at)
-           VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-        (service.account_id, service.service_id, cause.value, reason, placed_by, at),
-    )
-    await _touch(tx, service, at)
-
-
-async def lift_hold(tx: Transaction, service: Service, cause: HoldCause, at: datetime) -> None:
-    """Lift the hold of one cause; holds of other causes stay."""
-    await tx.execute(
-        "DELETE FROM service_holds WHERE account_id = %s AND service_id = %s AND cause = %s",
-        (service.account_id, service.service_id, cause.value),
-    )
-    await _touch(tx, service, at)
-
-
-async def _touch(tx: Transaction, service: Service, at: datetime) -> None:
-    await tx.execute(
-        "UPDATE services SET updated_at = %s WHERE account_id = %s AND service_id = %s",
-        (at, service.account_id, service.service_id),
-    )
-
-
 async def count_services(tx: Transaction, account_id: AccountId) -> int:
     """Services that the plan's limit counts: not deleted, and not held for quota."""
     row = await (

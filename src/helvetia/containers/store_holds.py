@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 
 from helvetia.containers.model import HoldCause
 from helvetia.database.pool import Transaction
+from helvetia.kernel.clock import to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
 
 
@@ -50,6 +51,9 @@ WITH placed AS (
 ), touched AS (
     UPDATE services SET updated_at = %(at)s
     WHERE account_id = %(account_id)s AND service_id IN (SELECT service_id FROM placed)
+), begun AS (
+    INSERT INTO payment_hold_stretches (account_id, service_id, starts_ns)
+    SELECT %(account_id)s, service_id, %(at_ns)s FROM placed WHERE %(cause)s = 'payment' ON CONFLICT DO NOTHING
 )
 SELECT service_id FROM placed
 """
@@ -62,6 +66,10 @@ WITH lifted AS (
 ), touched AS (
     UPDATE services SET updated_at = %(at)s
     WHERE account_id = %(account_id)s AND service_id IN (SELECT service_id FROM lifted)
+), ended AS (
+    UPDATE payment_hold_stretches SET ends_ns = greatest(starts_ns, %(at_ns)s)
+    WHERE account_id = %(account_id)s AND ends_ns IS NULL AND %(cause)s = 'payment'
+      AND service_id IN (SELECT service_id FROM lifted)
 )
 SELECT service_id FROM lifted
 """
@@ -97,7 +105,7 @@ async def place_holds(
     pass_id: UUID | None,
     at: datetime,
 ) -> Sequence[ServiceId]:
-    """Hold them for a cause; says which were not held for it before."""
+    """Hold them for a cause; says which were not held for it before. Each stretch held for payment is kept."""
     values = {
         "account_id": account_id,
         "services": list(services),
@@ -106,6 +114,7 @@ async def place_holds(
         "placed_by": placed_by,
         "pass_id": pass_id,
         "at": at,
+        "at_ns": to_ns(at),
     }
     cursor = await tx.execute(_PLACE, values)
     return [ServiceId(row[0]) for row in await cursor.fetchall()]
@@ -120,6 +129,7 @@ async def lift_holds(
         "cause": cause.value,
         "services": None if services is None else list(services),
         "at": at,
+        "at_ns": to_ns(at),
     }
     cursor = await tx.execute(_LIFT, values)
     return [ServiceId(row[0]) for row in await cursor.fetchall()]

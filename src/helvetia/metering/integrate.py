@@ -15,6 +15,8 @@ from helvetia.metering.model import Life, Piece, Reading, SizeReading
 HELD_INTERVALS_MAX = 2
 """A reading of memory stands for at most this many sampling intervals (metering.md, rules 4 and 6)."""
 
+_FREE_WHILE_HELD = (UsageMetric.COMPUTE_HOURS, UsageMetric.MEMORY_GB_HOURS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
@@ -155,7 +157,8 @@ def memory_gaps(life: Life, measured: Sequence[Reading], interval_ns: int) -> li
     return [
         Stretch(starts_ns=start, ends_ns=end, detail=detail)
         for start, end in holes
-        if sum(until - since for since, until in life.lived(start, end)) > (interval_ns if life.skipped else 0)
+        if sum(until - since for since, until in life.lived(start, end))
+        > (interval_ns if life.skipped or life.held else 0)
     ]
 
 
@@ -198,7 +201,7 @@ def egress_gaps(life: Life, readings: Iterable[Reading]) -> list[Stretch]:
 
 
 def _lived(life: Life, holds: Iterable[Hold]) -> list[Hold]:
-    """Holds without the time that the host's clock jumped over."""
+    """Holds without the time that the host's clock jumped over, or in which the service was held for payment."""
     return [
         Hold(starts_ns=since, ends_ns=until, level=hold.level)
         for hold in holds
@@ -238,6 +241,7 @@ def _pieces(
             continue
         if not life.can_recount(metric, start):
             continue
+        is_held = metric in _FREE_WHILE_HELD and _is_held_within(life, start, end)
         inside = sampled[bisect_right(sampled, start) : bisect_right(sampled, end)]
         pieces.append(
             Piece(
@@ -248,10 +252,16 @@ def _pieces(
                 reading_count=len(inside),
                 first_reading_ns=inside[0] if inside else None,
                 last_reading_ns=inside[-1] if inside else None,
-                bound=bound,
+                bound=f"{bound}; the time held for payment is left out" if is_held else bound,
             )
         )
     return pieces
+
+
+def _is_held_within(life: Life, starts_ns: int, ends_ns: int) -> bool:
+    """Whether a hold for payment takes away a part of the life in a window."""
+    starts_ns, ends_ns = max(starts_ns, life.starts_ns), min(ends_ns, life.known_until_ns)
+    return any(held_from_ns < ends_ns and held_until_ns > starts_ns for held_from_ns, held_until_ns in life.held)
 
 
 def _bound(metric: UsageMetric, interval_ns: int, life: Life) -> str:

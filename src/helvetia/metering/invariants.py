@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from helvetia.database.pool import Transaction
+from helvetia.metering.windows.store_steps import uncounted_ns
 
 BROKEN_SHOWN_MAX = 20
 
@@ -59,17 +60,13 @@ INVARIANTS: Mapping[str, str] = {
         SELECT * FROM ({_PIECES}) AS p
         WHERE date_trunc('hour', period_end - interval '1 microsecond', 'UTC') > date_trunc('hour', period_start, 'UTC')
     """,
-    "compute of a whole run is its finish minus its start, without what its clock jumped over": """
+    "compute of a whole run is its finish minus its start, but for what its clock jumped over or payment held": f"""
         SELECT r.account_id, r.incarnation, r.lived_ns, coalesce(u.quantity, 0) AS counted
         FROM (
-            SELECT account_id, service_id, incarnation, closed_at, finished_ns - started_ns - (
-                SELECT coalesce(sum(greatest(0, least(finished_ns, from_ns + step_ns) - greatest(started_ns, from_ns))),
-                    0)
-                FROM metering_clock_steps s CROSS JOIN LATERAL (
-                    SELECT greatest(coalesce(since_ns, stepped_to_ns - step_ns),
-                        least(finished_ns, stepped_to_ns) - step_ns) AS from_ns) AS skipped
-                WHERE s.node = container_runs.node AND s.step_ns > 0) AS lived_ns
-            FROM container_runs
+            SELECT account_id, service_id, incarnation, closed_at, finished_ns - started_ns
+                - {uncounted_ns("run", starts="run.started_ns", ends="run.finished_ns", until="run.finished_ns")}
+                AS lived_ns
+            FROM container_runs run
         ) AS r LEFT JOIN (
             SELECT account_id, service_id, incarnation, sum(quantity) AS quantity FROM usage_records
             WHERE metric = 'COMPUTE_HOURS' GROUP BY account_id, service_id, incarnation
@@ -97,6 +94,13 @@ INVARIANTS: Mapping[str, str] = {
             AND u.incarnation = r.incarnation AND u.metric = 'BANDWIDTH_GB' AND u.period_start < r.counted_until
         WHERE r.counted_until IS NOT NULL GROUP BY r.account_id, r.service_id, r.incarnation
         HAVING r.counted_bytes <> coalesce(sum(u.quantity), 0)
+    """,
+    "the last stretch held for payment is open as long as the hold is there": """
+        SELECT h.account_id, h.service_id, h.placed_at, p.starts_ns FROM (
+            SELECT * FROM service_holds WHERE cause = 'payment'
+        ) AS h FULL JOIN (SELECT * FROM payment_hold_stretches WHERE ends_ns IS NULL) AS p
+            USING (account_id, service_id)
+        WHERE h.placed_at IS NULL OR p.starts_ns IS NULL
     """,
     "no piece of a whole run crosses a boundary": f"""
         SELECT p.*, c.cut_at FROM ({_PIECES}) AS p

@@ -218,6 +218,8 @@ class Life:
     `readings_from_ns`: readings before it were dropped; what was counted of them stands. `skipped`: stretches that the
     host's clock jumped over, in order: nobody lived them, and nothing counts there (of one that nobody saw jump, the
     stretch that makes this life shortest).
+    `held`: stretches [starts, ends) in which its service was held for payment, in order: where a container runs on all
+    the same, its time and memory cost nothing (metering.md, rule 7).
     `owned_from_ns`: what was lived before it is a former owner's, whose last reading may still stand; `base_bytes` is
     what was sent by then.
     """
@@ -231,6 +233,7 @@ class Life:
     counts_external: bool = False
     readings_from_ns: int = 0
     skipped: Sequence[ClockStep] = ()
+    held: Sequence[tuple[int, int]] = ()
     owned_from_ns: int = 0
     base_bytes: int = 0
     is_handed_over: bool = False
@@ -258,13 +261,17 @@ class Life:
         return max(self.starts_ns, self.readings_from_ns)
 
     def lived(self, starts_ns: int, ends_ns: int) -> Sequence[tuple[int, int]]:
-        """The parts of a stretch that the clock did not jump over."""
+        """The parts of a stretch that count: that no clock jumped over and no hold for payment takes away."""
         parts, from_ns = [], starts_ns
-        for skipped_from_ns, skipped_until_ns in (step.skipped_by(self.ends_ns) for step in self.skipped):
+        for skipped_from_ns, skipped_until_ns in self._left_out():
             if from_ns < min(skipped_from_ns, ends_ns):
                 parts.append((from_ns, min(skipped_from_ns, ends_ns)))
             from_ns = max(from_ns, skipped_until_ns)
         return [*parts, (from_ns, ends_ns)] if from_ns < ends_ns else parts
+
+    def _left_out(self) -> Sequence[tuple[int, int]]:
+        skipped = [step.skipped_by(self.ends_ns) for step in self.skipped]
+        return sorted([*skipped, *self.held]) if self.held else skipped
 
     def can_recount(self, metric: UsageMetric, starts_ns: int) -> bool:
         """Whether what a window's piece is made of is still there; a run's time needs no readings."""

@@ -18,8 +18,8 @@ from helvetia.audit import record
 from helvetia.billing.plan_change import store as cancellations
 from helvetia.billing.plan_change.store import Cancellation
 from helvetia.billing.service import BillingService
-from helvetia.containers import store as containers
 from helvetia.containers.model import HoldCause
+from helvetia.containers.store_holds import place_holds, services_as_kept
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.errors import HelvetiaError, Unavailable
@@ -35,7 +35,6 @@ from helvetia.subscriptions.lifecycle import CANCELED, main_item
 from helvetia.subscriptions.service import SubscriptionService
 
 ACTOR = "meter_reports.finish_cancellation"
-SERVICES_MAX = 1000
 WAITS_FOR = timedelta(hours=6)
 REASON_LENGTH_MAX = 500
 
@@ -150,16 +149,16 @@ async def _hold_services(parts: CancelParts, wanted: Cancellation) -> None:
     """
     async with parts.database.transaction() as tx:
         await lock_account(tx, wanted.account_id)
-        for service in await containers.list_services(tx, wanted.account_id, after=None, limit=SERVICES_MAX):
-            if HoldCause.OPERATOR not in service.holds:
-                await containers.place_hold(
-                    tx,
-                    service,
-                    HoldCause.OPERATOR,
-                    reason="The subscription is being ended at your request.",
-                    placed_by=ACTOR,
-                    at=parts.clock.now(),
-                )
+        await place_holds(
+            tx,
+            wanted.account_id,
+            [service.service_id for service in await services_as_kept(tx, wanted.account_id)],
+            HoldCause.OPERATOR,
+            reason="The subscription is being ended at your request.",
+            placed_by=ACTOR,
+            pass_id=None,
+            at=parts.clock.now(),
+        )
 
 
 async def _stopped_through(parts: CancelParts, wanted: Cancellation) -> datetime:

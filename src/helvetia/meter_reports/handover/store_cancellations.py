@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+from helvetia.containers.model import HoldCause
+from helvetia.containers.store_holds import lift_holds, place_holds
 from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import from_ns
-from helvetia.kernel.identity import AccountId
+from helvetia.kernel.identity import AccountId, ServiceId
 
 
 async def running_count(tx: Transaction, account_id: AccountId) -> int:
@@ -24,13 +26,20 @@ async def last_finish_at(tx: Transaction, account_id: AccountId) -> datetime | N
 
 async def turn_holds_over(tx: Transaction, account_id: AccountId, *, placed_by: str, at: datetime) -> None:
     """The holds of this placer become holds for payment, which end when the account subscribes or chooses FREE."""
-    await tx.execute(
-        """WITH lifted AS (
-               DELETE FROM service_holds WHERE account_id = %(account_id)s AND cause = 'operator'
-                   AND placed_by = %(placed_by)s RETURNING account_id, service_id
-           )
-           INSERT INTO service_holds (account_id, service_id, cause, reason, placed_by, placed_at)
-           SELECT account_id, service_id, 'payment', 'The subscription has ended.', %(placed_by)s, %(at)s FROM lifted
-           ON CONFLICT DO NOTHING""",
-        {"account_id": account_id, "placed_by": placed_by, "at": at},
+    cursor = await tx.execute(
+        """SELECT service_id FROM service_holds
+           WHERE account_id = %s AND cause = 'operator' AND placed_by = %s""",
+        (account_id, placed_by),
+    )
+    services = [ServiceId(service_id) for (service_id,) in await cursor.fetchall()]
+    await lift_holds(tx, account_id, HoldCause.OPERATOR, services, at=at)
+    await place_holds(
+        tx,
+        account_id,
+        services,
+        HoldCause.PAYMENT,
+        reason="The subscription has ended.",
+        placed_by=placed_by,
+        pass_id=None,
+        at=at,
     )

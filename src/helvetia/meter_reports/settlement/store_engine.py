@@ -4,7 +4,8 @@ Compute is compared exactly (the engine's own start and finish against the piece
 highest counter seen of a run that is over) and storage (each size that the engine told, held to the next one, against
 the pieces of each hour). How a volume grew between two sizes the engine does not know either: the rule is compared, not
 the truth in between. Memory is only bounded: never above the run's peak times its length. Time that a host's clock
-jumped over counts nowhere; what a service used at another owner is that owner's.
+jumped over counts nowhere, nor does what ran while its service was held for payment; what a service used at another
+owner is that owner's.
 """
 
 from collections.abc import Sequence
@@ -20,14 +21,8 @@ from helvetia.kernel.clock import from_ns, to_ns
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.period import HOUR, Period, floor_hour
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
+from helvetia.metering.windows.store_steps import uncounted_ns
 
-# What a stretch [{starts}, {ends}) of a life until {until} loses to the steps of its node's clock: a step that was seen
-# late took away the last of the time that it can have, as the ledger counts it.
-_SKIPPED = """(SELECT coalesce(sum(greatest(0, least({ends}, jump.from_ns + s.step_ns)
-    - greatest({starts}, jump.from_ns))), 0) FROM metering_clock_steps s CROSS JOIN LATERAL (
-        SELECT greatest(coalesce(s.since_ns, s.stepped_to_ns - s.step_ns),
-            least({until}, s.stepped_to_ns) - s.step_ns) AS from_ns) AS jump
-    WHERE s.node = {node} AND s.step_ns > 0)"""
 # The pieces of whole closed hours; `told` is what the engine says of the same hours.
 _AGAINST_PIECES = """
     counted AS (
@@ -45,7 +40,7 @@ _AGAINST_PIECES = """
 """
 _COMPUTE = f"""
     WITH ran AS (
-        SELECT h AS hour_ns, r.node, greatest(r.started_ns, h) AS starts_ns,
+        SELECT h AS hour_ns, r.account_id, r.service_id, r.node, greatest(r.started_ns, h) AS starts_ns,
             least(coalesce(r.finished_ns, r.seen_ns), h + %(hour)s) AS ends_ns,
             coalesce(r.finished_ns, r.seen_ns) AS life_end_ns
         FROM generate_series(%(from_ns)s::bigint, %(until_ns)s::bigint - 1, %(hour)s) AS h
@@ -53,7 +48,7 @@ _COMPUTE = f"""
             AND coalesce(r.finished_ns, r.seen_ns) > h
     ), told AS (
         SELECT hour_ns AS starts_ns, sum(ends_ns - starts_ns
-            - {_SKIPPED.format(starts="starts_ns", ends="ends_ns", until="life_end_ns", node="ran.node")}) AS quantity
+            - {uncounted_ns("ran", starts="ran.starts_ns", ends="ran.ends_ns", until="ran.life_end_ns")}) AS quantity
         FROM ran GROUP BY hour_ns
     ), {_AGAINST_PIECES.format(metric="COMPUTE_HOURS")}
 """
@@ -95,9 +90,9 @@ _STORAGE = f"""
         WHERE starts_ns < ends_ns
     ), told AS (
         SELECT hour_ns AS starts_ns, sum(size_bytes::numeric * (ends_ns - starts_ns
-            - {_SKIPPED.format(starts="starts_ns", ends="ends_ns", until="life_end_ns", node="by_hour.node")}
+            - {uncounted_ns("b", starts="b.starts_ns", ends="b.ends_ns", until="b.life_end_ns", is_run=False)}
             )) AS quantity
-        FROM by_hour GROUP BY hour_ns
+        FROM by_hour b GROUP BY hour_ns
     ), {_AGAINST_PIECES.format(metric="STORAGE_GB")}
 """
 # Bytes of runs that are over and closed: the highest counter seen against the pieces; and memory never above its peak,

@@ -96,9 +96,10 @@ async def roll_up_account(
     counting = Counting(account_id=account_id, now=now, settled_ns=settled_ns, config=config)
     from_ns = await store.readings_from_ns(tx)
     skipped = await store_steps.skipped_stretches(tx)
-    lives = [
-        _life_of(run, from_ns, skipped.get(run.node, ())) for run in await store_runs.lock_open_runs(tx, account_id)
-    ]
+    runs = await store_runs.lock_open_runs(tx, account_id)
+    since_ns = min((run.started_ns for run in runs), default=to_ns(now))
+    held = await store_steps.held_stretches(tx, account_id, since_ns=since_ns)
+    lives = [_life_of(run, from_ns, skipped.get(run.node, ()), held.get(run.service_id, ())) for run in runs]
     holders = await store_storage.lock_open_holders(tx, account_id, from_ns, skipped)
     if not lives and not holders:
         return False
@@ -222,7 +223,7 @@ def _key(life: Life) -> LifeKey:
     return life.service_id, life.incarnation
 
 
-def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[ClockStep]) -> Life:
+def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[ClockStep], held: Sequence[tuple[int, int]]) -> Life:
     return Life(
         service_id=run.service_id,
         incarnation=run.incarnation,
@@ -233,6 +234,7 @@ def _life_of(run: Run, readings_from_ns: int, skipped: Sequence[ClockStep]) -> L
         counts_external=bool(run.counts_external),
         readings_from_ns=readings_from_ns,
         skipped=skipped,
+        held=held,
         owned_from_ns=0 if run.run_started_ns is None else run.started_ns,
         base_bytes=run.base_bytes,
         is_handed_over=run.owned_until_ns is not None,

@@ -1,4 +1,6 @@
-"""All SQL of clock steps: stretches of a node's wall-clock time that it jumped over, and what they were counted to."""
+"""All SQL of what counts nothing: stretches of a node's wall-clock time that it jumped over, and what was counted of
+them before; those in which a service was held for payment.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,6 +9,7 @@ from psycopg.rows import class_row
 
 from helvetia.database.pool import Transaction
 from helvetia.kernel.clock_steps import ClockReading, ClockStep
+from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.metering.model import floor_hour_ns
 
 # Time after an instant that the clock jumped back to is lived once more: what was skipped of it is not skipped.
@@ -33,6 +36,30 @@ _REOPEN = (
     """UPDATE storage_holders SET final_until_ns = %(hour_ns)s, closed_at = NULL
        WHERE node = %(node)s AND final_until_ns > %(hour_ns)s""",
 )
+
+
+_LEFT_OUT = """(SELECT coalesce(sum(upper(part) - lower(part)), 0) FROM (
+    SELECT unnest(range_agg(int8range(starts_ns, ends_ns))) AS part FROM (
+        SELECT greatest({starts}, jump.from_ns) AS starts_ns, least({ends}, jump.from_ns + s.step_ns) AS ends_ns
+        FROM metering_clock_steps s CROSS JOIN LATERAL (
+            SELECT greatest({since}, least({until}, s.stepped_to_ns) - s.step_ns) AS from_ns) AS jump
+        WHERE s.node = {life}.node AND s.step_ns > 0{held}
+    ) AS stretch WHERE starts_ns < ends_ns
+) AS merged)"""
+_HELD = """
+        UNION ALL
+        SELECT greatest({starts}, p.starts_ns), least({ends}, p.ends_ns) FROM payment_hold_stretches p
+        WHERE p.account_id = {life}.account_id AND p.service_id = {life}.service_id"""
+
+
+def uncounted_ns(life: str, *, starts: str, ends: str, until: str, is_run: bool = True) -> str:
+    """SQL: how much of [starts, ends) does not count, of a row `life` with its node that ends (or was seen) `until`.
+
+    What its node's clock jumped over (a step that was seen late took away the last of the time that it can have), and
+    of a run what was held for payment.
+    """
+    held = _HELD.format(life=life, starts=starts, ends=ends) if is_run else ""
+    return _LEFT_OUT.format(life=life, starts=starts, ends=ends, until=until, since=_SINCE, held=held)
 
 
 async def lock_clock_reading(tx: Transaction, node: str) -> ClockReading | None:
@@ -82,4 +109,19 @@ async def skipped_stretches(tx: Transaction) -> Mapping[str, Sequence[ClockStep]
     found: dict[str, list[ClockStep]] = {}
     for node, since_ns, to_ns, step_ns in await cursor.fetchall():
         found.setdefault(node, []).append(ClockStep(since_ns=since_ns, stepped_to_ns=to_ns, step_ns=step_ns))
+    return found
+
+
+async def held_stretches(
+    tx: Transaction, account_id: AccountId, *, since_ns: int
+) -> Mapping[ServiceId, Sequence[tuple[int, int]]]:
+    """For each service the stretches after an instant in which it was held for payment, in order; now's has no end."""
+    cursor = await tx.execute(
+        """SELECT service_id, starts_ns, coalesce(ends_ns, 9223372036854775807) FROM payment_hold_stretches
+           WHERE account_id = %s AND (ends_ns IS NULL OR ends_ns > %s) ORDER BY service_id, starts_ns""",
+        (account_id, since_ns),
+    )
+    found: dict[ServiceId, list[tuple[int, int]]] = {}
+    for service_id, starts_ns, ends_ns in await cursor.fetchall():
+        found.setdefault(ServiceId(service_id), []).append((starts_ns, ends_ns))
     return found
