@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
+from uuid import uuid4
 
 import pytest
 
@@ -13,11 +14,13 @@ from helvetia.containers.model import ContainerState
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import SystemClock
 from helvetia.kernel.quantity import NS_PER_S, UsageMetric
+from helvetia.metering.readers.choose_reader import choose_reader
 from helvetia.metering.readers.nft_egress import NftEgress
 from support import trials
 from support.byte_sink import byte_sink
 from support.docker_engine import Engine
 from support.metered_engine import MeteredEngine, eventually
+from support.sandbox_process import free_port
 
 COMPUTE, BANDWIDTH = UsageMetric.COMPUTE_HOURS, UsageMetric.BANDWIDTH_GB
 MB = 2**20
@@ -165,6 +168,51 @@ def _now_ns() -> int:
 
 async def _sent(wanted: int, received: Callable[[], int]) -> bool:
     return received() >= wanted
+
+
+@pytest.fixture
+async def own_table() -> AsyncIterator[NftEgress]:
+    """Counters in a table of the test's own, which it may lose."""
+    table = f"helvetia_test_{uuid4().hex[:12]}"
+    egress = NftEgress(SystemClock(), table=table)
+    if await egress.read() is None:
+        pytest.skip("the host's firewall may not be used here: all bytes that a container sends are counted")
+    yield egress
+    await _lose(egress)
+
+
+async def _lose(egress: NftEgress) -> None:
+    process = await asyncio.create_subprocess_exec("nft", "delete", "table", "inet", egress.table)
+    assert await process.wait() == 0
+
+
+async def test_m14_counters_that_the_firewall_lost_go_on_and_only_the_moment_of_the_loss_is_a_gap(
+    engine: Engine, database: Database, own_table: NftEgress
+) -> None:
+    metered = await MeteredEngine.open(engine, database, own_table)
+    address, gate = await metered.bridge_address(), free_port()
+    async with byte_sink(address) as sink:
+        send = f"head -c {MB} /dev/zero | nc {address} {sink.port}"
+        waits = f"until nc {address} {gate} </dev/null; do sleep 0.1; done"
+        container = await metered.run(f"{send}; {waits}; {send}; {send}; sleep 600")
+        await eventually(lambda: _sent(MB, lambda: sink.received_bytes))
+        await metered.tick()
+        before = (await metered.totals())[BANDWIDTH]
+        await _lose(own_table)
+        await metered.tick()
+        after = await asyncio.start_server(lambda _, writer: writer.close(), address, gate)
+        await eventually(lambda: _sent(3 * MB, lambda: sink.received_bytes))
+        await metered.tick()
+        after.close()
+    # Another process finds what this one made again: the same table, the same beginning.
+    another = await choose_reader(engine.host, egress=NftEgress(SystemClock(), table=own_table.table))
+    (read,) = await another.read([container])
+    assert before >= MB
+    assert 3 * MB <= (await metered.totals())[BANDWIDTH] <= (read.external_bytes or 0) <= (read.transmitted_bytes or 0)
+    async with metered.database.transaction() as tx:
+        rows = await (await tx.execute("SELECT cause, ends_ns - starts_ns FROM metering_findings")).fetchall()
+    assert [cause for cause, _ in rows] == ["egress_unknown"]
+    await metered.check()
 
 
 @pytest.fixture

@@ -177,6 +177,14 @@ def test_m14_external_bytes_are_told_only_where_every_byte_was_counted(
     assert with_external(counters, record, count).external_bytes == external
 
 
+@pytest.mark.parametrize(("started_ns", "is_told"), [(99, False), (100, False), (250, False), (251, True)])
+def test_a_look_at_counters_that_were_lost_tells_nothing_of_who_was_there_before(
+    started_ns: int, is_told: bool
+) -> None:
+    count = EgressCount(since_ns=100, bytes_by_mac={}, lost_after_ns=250)
+    assert count.knows(started_ns) is is_told
+
+
 def test_m12_page_cache_is_no_working_set_in_either_version() -> None:
     usage = 10 * 2**20
     v1 = parse_keyed("cache 9000000\ninactive_file 1\ntotal_inactive_file 8000000\n", "total_inactive_file")

@@ -14,10 +14,21 @@ from helvetia.metering.readers.model import CounterReader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressCount:
-    """Bytes by the address of their sender, all that were sent since an instant; an address without any is absent."""
+    """Bytes by the address of their sender, all that were sent since an instant; an address without any is absent.
+
+    `lost_after_ns`: the counters were lost after it and are here again as they stood then. What was sent in between is
+    in none of them; of who was there already, this one look tells nothing.
+    """
 
     since_ns: int
     bytes_by_mac: Mapping[str, int]
+    lost_after_ns: int | None = None
+
+    def knows(self, started_ns: int | None) -> bool:
+        """Whether it tells the bytes of a run that began then."""
+        if started_ns is None or started_ns < self.since_ns:
+            return False
+        return self.lost_after_ns is None or started_ns > self.lost_after_ns
 
 
 class EgressCounters(Protocol):
@@ -72,6 +83,6 @@ def with_external(counters: ContainerCounters, record: ContainerRecord | None, c
     sent = counters.transmitted_bytes
     if record is None or sent is None or not (record.mac_address or "").startswith(f"{OWN_MAC_PREFIX}:"):
         return counters
-    if record.started_ns is None or record.started_ns < count.since_ns:
+    if not count.knows(record.started_ns):
         return counters
     return replace(counters, external_bytes=min(sent, count.bytes_by_mac.get(record.mac_address or "", 0)))

@@ -2,8 +2,9 @@
 
 One table of our own, which only counts and decides nothing: what leaves the engine's bridge passes FORWARD or INPUT,
 what stays on it does not leave through another interface. A counter an address, made by the first packet. The table
-outlives us, like the containers; `nft delete table inet helvetia_egress` removes it. Every command is bounded in time;
-without the program or the rights there is no answer, said once.
+outlives us, like the containers; `nft delete table inet helvetia_egress` removes it. Where it was lost beside us (a
+firewall that was loaded anew), it is made again with the counters that we read last, so that they go on. Every command
+is bounded in time; without the program or the rights there is no answer, said once.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -33,34 +35,50 @@ comment "since {since} on {bridge}"
 add rule inet {table} input iifname "{bridge}" update @sent {{ ether saddr counter }}
 """
 
+_COUNTERS: Final = "add element inet {table} sent {{ {elements} }}\n"
+
 _log = structlog.get_logger(__name__)
 
 
 class NftEgress:
     """The counters of one bridge. Installations on one machine share the table: each container has its own address."""
 
-    def __init__(self, clock: Clock, *, bridge: str = "docker0") -> None:
+    def __init__(self, clock: Clock, *, bridge: str = "docker0", table: str = TABLE) -> None:
         self._clock = clock
         self._bridge = bridge
+        self.table = table
         self._said = False
+        self._last: EgressCount | None = None
+        self._last_ns = 0
 
     async def read(self) -> EgressCount | None:
         """Raises nothing; makes the table when it is not there."""
-        for attempt in range(2):
-            listed = await self._run("-j", "list", "table", "inet", TABLE)
-            count = None if listed is None else parse_count(listed, self._bridge)
-            if count is not None:
-                return count
-            if attempt == 0 and not await self._install():
-                break
-        return None
+        read_ns = to_ns(self._clock.wall())
+        count = await self._list()
+        if count is None and await self._install(read_ns):
+            lost_after_ns = None if self._last is None else self._last_ns
+            count = await self._list()
+            count = None if count is None else replace(count, lost_after_ns=lost_after_ns)
+        if count is not None:
+            self._last, self._last_ns = count, read_ns
+        return count
 
-    async def _install(self) -> bool:
-        rules = _RULES.format(
-            table=TABLE, size=ADDRESSES_MAX, bridge=self._bridge, since=to_ns(self._clock.wall())
-        ).replace("\\\n", "")
-        stale = f"add table inet {TABLE}\ndelete table inet {TABLE}\n"
-        return await self._run("-f", "-", given=stale + rules) is not None
+    async def _list(self) -> EgressCount | None:
+        listed = await self._run("-j", "list", "table", "inet", self.table)
+        return None if listed is None else parse_count(listed, self._bridge)
+
+    async def _install(self, now_ns: int) -> bool:
+        """The table, with the counters that were read last: whoever began since then is counted from here on."""
+        last = EgressCount(since_ns=now_ns, bytes_by_mac={}) if self._last is None else self._last
+        rules = _RULES.format(table=self.table, size=ADDRESSES_MAX, bridge=self._bridge, since=last.since_ns)
+        stale = f"add table inet {self.table}\ndelete table inet {self.table}\n"
+        counters = ", ".join(f"{mac} counter packets 0 bytes {sent}" for mac, sent in last.bytes_by_mac.items())
+        known = _COUNTERS.format(table=self.table, elements=counters) if counters else ""
+        if await self._run("-f", "-", given=stale + rules.replace("\\\n", "") + known) is None:
+            return False
+        if self._last is not None:
+            _log.warning("metering.egress_restored", addresses=len(last.bytes_by_mac), lost_after_ns=self._last_ns)
+        return True
 
     async def _run(self, *arguments: str, given: str = "") -> str | None:
         try:
