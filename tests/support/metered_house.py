@@ -87,9 +87,11 @@ class MeteredHouse:
         await self.metering.roll_up()
         await self.metering.close_due()
 
-    async def totals(self, period: Period, account_id: AccountId | None = None) -> UsageTotals:
+    async def totals(
+        self, period: Period, account_id: AccountId | None = None, *, service_id: ServiceId | None = None
+    ) -> UsageTotals:
         async with self.database.transaction() as tx:
-            return await store.totals(tx, account_id or self.account_id, period)
+            return await store.totals(tx, account_id or self.account_id, period, service_id)
 
     async def cut(self, instant: datetime, account_id: AccountId | None = None) -> None:
         async with self.database.transaction() as tx:

@@ -69,6 +69,9 @@ class Database:
         await self._pool.close()
 
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
+        # Statements here take milliseconds: starting helpers for them, or compiling them, takes longer.
+        await connection.execute("SET max_parallel_workers_per_gather = 0")
+        await connection.execute("SET jit = off")
         for name, enum in self._enums:
             info = await EnumInfo.fetch(connection, name)
             if info is not None:

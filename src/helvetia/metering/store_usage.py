@@ -10,6 +10,7 @@ from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import from_ns, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.period import Period
+from helvetia.kernel.period_cover import Part, cover_period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.model import FindingCause, LateHost, RolledUsage, UsageGap, UsageRecord, UsageTotals
 
@@ -19,30 +20,25 @@ HOSTS_SHOWN_MAX = 20
 _RECORD = """id, account_id, service_id, metric, incarnation, revision, quantity, "timestamp", period_start, period_end,
 closed_at, reading_count, first_reading_ns, last_reading_ns, bound, reason, actor"""
 
-# Whole UTC months and days from the roll-ups, the rest of the period from the records: the same sum, in integers.
-_TOTALS = """
-SELECT metric, sum(quantity) FROM (
-    SELECT metric, quantity FROM usage_months
-    WHERE account_id = %(account_id)s AND month >= %(first_month)s AND month < %(last_month)s
+# Months and days from the roll-ups, the rest from the records, added or taken away: the same sum, in integers.
+_PART = """
+    SELECT metric, sum(quantity) * %({name}_sign)s AS quantity FROM {table}
+    WHERE account_id = %(account_id)s AND {column} >= %({name}_from)s AND {column} < %({name}_until)s
       AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
-    UNION ALL
-    SELECT metric, quantity FROM usage_days
-    WHERE account_id = %(account_id)s AND day >= %(first_day)s AND day < %(first_month)s
-      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
-    UNION ALL
-    SELECT metric, quantity FROM usage_days
-    WHERE account_id = %(account_id)s AND day >= %(last_month)s AND day < %(last_day)s
-      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
-    UNION ALL
-    SELECT metric, quantity FROM usage_records
-    WHERE account_id = %(account_id)s AND period_start >= %(starts_at)s AND period_start < %(head_until)s
-      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
-    UNION ALL
-    SELECT metric, quantity FROM usage_records
-    WHERE account_id = %(account_id)s AND period_start >= %(tail_from)s AND period_start < %(ends_at)s
-      AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
-) AS part GROUP BY metric
-"""
+    GROUP BY metric"""
+_PARTS = {"months": 1, "days": 2, "rest": 2}
+_KEPT_BY = {
+    "months": ("usage_months", "month"),
+    "days": ("usage_days", "day"),
+    "rest": ("usage_records", "period_start"),
+}
+_TOTALS = "SELECT metric, sum(quantity) FROM ({}) AS part GROUP BY metric".format(
+    "\n    UNION ALL".join(
+        _PART.format(name=f"{unit}_{number}", table=_KEPT_BY[unit][0], column=_KEPT_BY[unit][1])
+        for unit, count in _PARTS.items()
+        for number in range(count)
+    )
+)
 
 # The bytes sent in [starts_at, ends_at), each part an expression of SQL: whole UTC days from the roll-up, the rest from
 # the records, as above; for statements that ask for more besides.
@@ -130,7 +126,7 @@ def _values(account_id: AccountId, period: Period, service_id: ServiceId | None 
         "starts_ns": to_ns(period.starts_at),
         "ends_ns": to_ns(period.ends_at),
         "limit": GAPS_SHOWN_MAX,
-        **_whole_months(period),
+        **_cover(period),
     }
 
 
@@ -158,16 +154,17 @@ def whole_days(period: Period) -> WholeDays:
     }
 
 
-def _whole_months(period: Period) -> dict[str, object]:
-    """The same, and the whole UTC months of the whole days; without any, the days lie before the first of none."""
-    found = whole_days(period)
-    first_day, last_day = found["first_day"], found["last_day"]
-    after = first_day.replace(day=28) + timedelta(days=4)
-    first = first_day if first_day.day == 1 else after.replace(day=1)
-    last = last_day.replace(day=1)
-    if first >= last:
-        first = last = last_day
-    return {**found, "first_month": first, "last_month": last}
+def _cover(period: Period) -> dict[str, object]:
+    """The parts of a period that totals are summed of, by name; where there are fewer, empty ones."""
+    cover, values = cover_period(period.starts_at, period.ends_at), dict[str, object]()
+    nothing = Part(starts_at=period.starts_at, ends_at=period.starts_at)
+    for unit, parts in (("months", cover.months), ("days", cover.days), ("rest", cover.rest)):
+        for number, part in enumerate([*parts, *[nothing] * (_PARTS[unit] - len(parts))]):
+            edges = (part.starts_at, part.ends_at)
+            first, last = edges if unit == "rest" else (edge.astimezone(UTC).date() for edge in edges)
+            name = f"{unit}_{number}"
+            values |= {f"{name}_from": first, f"{name}_until": last, f"{name}_sign": part.sign}
+    return values
 
 
 async def closed_totals(tx: Transaction, account_id: AccountId, period: Period) -> dict[UsageMetric, int]:
