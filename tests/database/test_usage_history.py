@@ -6,8 +6,9 @@ import json
 import random
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,14 +18,17 @@ from helvetia.costs.errors import RangeInFuture, RangeTooLong, TooManyRows, Usag
 from helvetia.costs.explain import PieceCursor
 from helvetia.costs.export import ExportFormat
 from helvetia.costs.usage_history_service import UsageHistoryService
+from helvetia.database.partitions import keep_partitions
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, ServiceId, new_id
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.metering.errors import MeteredServiceNotFound
+from helvetia.metering.history.local_days import first_instant
 from helvetia.metering.history.model import Grain, UsageFilter
 from helvetia.metering.history.store import _PIECES
+from helvetia.metering.retention.store import LEDGER
 from helvetia.metering.store import totals
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support import trials
@@ -157,17 +161,41 @@ async def test_evidence_of_another_account_answers_as_missing(past: Past) -> Non
         await past.usage.explain(past.other_id, UsageMetric.COMPUTE_HOURS, period, service_id=past.services[0])
 
 
-async def test_summer_time_gives_days_of_23_and_25_hours(database: Database, clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("zone", "changes_on", "hours"),
+    [
+        ("Europe/Zurich", date(2026, 3, 29), 23),
+        ("Europe/Zurich", date(2026, 10, 25), 25),
+        ("America/Santiago", date(2026, 9, 6), 23),  # midnight is left out
+        ("America/Santiago", date(2026, 4, 4), 25),
+        ("Asia/Beirut", date(2026, 3, 29), 23),
+        ("America/Havana", date(2026, 3, 8), 23),
+        ("America/Havana", date(2026, 11, 1), 25),  # midnight comes twice, at the start of a month
+        ("Atlantic/Azores", date(2026, 10, 25), 25),
+    ],
+)
+async def test_summer_time_gives_days_of_23_and_25_hours(
+    database: Database, clock: ManualClock, zone: str, changes_on: date, hours: int
+) -> None:
     account_id, services = await open_account(database, NOW)
-    zurich = ZoneInfo("Europe/Zurich")
-    rows = _each_hour(account_id, services[0], datetime(2026, 3, 27, tzinfo=UTC), hours=96)
-    await write_rows(database, rows)
-    clock.advance(timedelta(days=23))
-    period = Period(starts_at=datetime(2026, 3, 28, tzinfo=zurich), ends_at=datetime(2026, 3, 30, tzinfo=zurich))
+    first = datetime.combine(changes_on - timedelta(days=3), time(), UTC)
+    async with database.transaction() as tx:
+        await keep_partitions(tx, LEDGER, first)
+    await write_rows(database, _each_hour(account_id, services[0], first, hours=7 * 24))
+    clock.advance(timedelta(days=300))
+    days = [first_instant(changes_on + timedelta(days=number), ZoneInfo(zone)) for number in (-1, 0, 1, 2)]
+    period = Period(starts_at=days[0], ends_at=days[3])
     usage = UsageHistoryService(database, clock, PriceBookHolder())
-    history = await usage.history(account_id, UsageFilter(period=period, grain=Grain.DAY, zone=zurich))
-    assert [row.base_quantity for row in history.rows] == [24, 23]
-    assert [row.ends_at - row.starts_at for row in history.rows] == [timedelta(hours=24), timedelta(hours=23)]
+    wanted = UsageFilter(period=period, grain=Grain.DAY, zone=ZoneInfo(zone))
+    rows = (await usage.history(account_id, wanted)).rows
+    assert [(row.starts_at, row.ends_at) for row in rows] == list(pairwise(days))
+    assert [row.base_quantity for row in rows] == [24, hours, 24]
+    of_hours = (await usage.history(account_id, replace(wanted, grain=Grain.HOUR))).rows
+    assert [row.starts_at for row in of_hours] == [days[0] + timedelta(hours=one) for one in range(48 + hours)]
+    assert {row.base_quantity for row in of_hours} == {1}
+    by_month = (await usage.history(account_id, replace(wanted, grain=Grain.MONTH))).rows
+    assert sum(row.base_quantity for row in by_month) == 48 + hours
+    assert [row.ends_at for row in by_month[:-1]] == [row.starts_at for row in by_month[1:]]
 
 
 async def test_range_beyond_its_bounds_is_refused_with_the_bound(past: Past) -> None:
@@ -198,8 +226,9 @@ async def test_file_of_two_years_in_another_zone_adds_up_by_its_own_buckets(past
     expected: dict[tuple[str, str], int] = defaultdict(int)
     for row in past.rows:
         if row.starts_at in period:
-            local = row.starts_at.astimezone(zone).replace(minute=0, second=0)
+            local = row.starts_at.astimezone(UTC).replace(minute=0, second=0)  # hours are those of UTC
             if grain is not Grain.HOUR:
+                local = row.starts_at.astimezone(zone).replace(minute=0, second=0)
                 local = local.replace(hour=0, day=1 if grain is Grain.MONTH else local.day, fold=0)
             start = max(local.astimezone(UTC), period.starts_at)
             expected[(start.isoformat().replace("+00:00", "Z"), row.metric.value)] += row.quantity

@@ -16,7 +16,8 @@ from helvetia.costs.history import HistoryBlock
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS
-from helvetia.metering.history.model import Grain, UsageFilter
+from helvetia.metering.history.local_days import first_instant
+from helvetia.metering.history.model import UTC_ZONE, Grain, UsageFilter
 
 COLUMNS = (
     "starts_at",
@@ -50,9 +51,9 @@ class ExportFormat(StrEnum):
 def slices(wanted: UsageFilter) -> Iterator[Period]:
     """The range in parts that end at midnights of the view's zone, so that no bucket is cut in two by a part's edge."""
     start, end = wanted.period.starts_at, wanted.period.ends_at
+    zone = UTC_ZONE if wanted.grain is Grain.HOUR else wanted.zone
     while start < end:
-        midnight = start.astimezone(wanted.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        next_start = min((midnight + _SLICES[wanted.grain]).astimezone(UTC), end)
+        next_start = min(first_instant(start.astimezone(zone).date() + _SLICES[wanted.grain], zone), end)
         yield Period(starts_at=start, ends_at=next_start)
         start = next_start
 

@@ -17,6 +17,7 @@ from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import EXACT
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric, to_micro_units, to_sold_quantity
+from helvetia.metering.history.local_days import bucket_end
 from helvetia.metering.history.model import Grain, UsageBlock, UsageFilter
 
 ROWS_MAX = 50_000
@@ -210,16 +211,6 @@ def make_history(
         _total(metric, priced, unit_prices_minor[metric]) for metric in UsageMetric if metric in wanted.metrics
     )
     return UsageHistory(wanted=wanted, blocks=priced, totals=totals)
-
-
-def bucket_end(starts_at: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
-    """Where the next hour, day or month of the zone begins; a day may have 23 or 25 hours."""
-    local = starts_at.astimezone(zone)
-    if grain is Grain.HOUR:
-        return starts_at + timedelta(hours=1)
-    if grain is Grain.DAY:
-        return (local.replace(fold=0) + timedelta(days=1)).astimezone(starts_at.tzinfo)
-    return (local.replace(day=1) + timedelta(days=32)).replace(day=1, fold=0).astimezone(starts_at.tzinfo)
 
 
 def _total(metric: UsageMetric, blocks: Sequence[HistoryBlock], unit_price_minor: Decimal) -> HistoryTotal:

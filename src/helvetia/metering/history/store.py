@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row, dict_row
 
@@ -16,6 +17,7 @@ from helvetia.kernel.clock import to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.history.local_days import first_instant, next_month
 from helvetia.metering.history.model import (
     UTC_ZONE,
     Grain,
@@ -32,7 +34,7 @@ _WANTED = """account_id = %(account_id)s AND metric = ANY(%(metrics)s::usage_met
     AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)"""
 
 _BY_DAYS = """
-SELECT date_trunc(%(grain)s, day::timestamp) AT TIME ZONE 'UTC' AS bucket, {service} AS service_id, metric,
+SELECT date_trunc(%(grain)s, day::timestamp)::date AS bucket, {service} AS service_id, metric,
     sum(quantity) AS quantity
 FROM (
     SELECT day, service_id, metric, quantity FROM usage_days
@@ -49,7 +51,8 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
 
 # Months of another zone: of whole UTC days too, but of those in which a month begins.
 _BY_MONTHS_OF_ZONE = """
-SELECT date_trunc('month', at, %(zone)s) AS bucket, {service} AS service_id, metric, sum(quantity) AS quantity
+SELECT date_trunc('month', at AT TIME ZONE %(zone)s)::date AS bucket, {service} AS service_id, metric,
+    sum(quantity) AS quantity
 FROM (
     SELECT day::timestamp AT TIME ZONE 'UTC' AS at, service_id, metric, quantity FROM usage_days
     WHERE {wanted} AND day >= %(first_day)s AND day < %(last_day)s AND day <> ALL(%(cut_days)s::date[])
@@ -63,8 +66,7 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
 """
 
 _BY_RECORDS = """
-SELECT date_trunc(%(grain)s, period_start, %(zone)s) AS bucket, {service} AS service_id, metric,
-    sum(quantity) AS quantity
+SELECT {bucket} AS bucket, {service} AS service_id, metric, sum(quantity) AS quantity
 FROM usage_records
 WHERE {wanted} AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
 GROUP BY 1, 2, 3 ORDER BY 1, 3, 2 LIMIT %(limit)s
@@ -86,11 +88,13 @@ SELECT day AS bucket, service_id, metric, quantity FROM (
 
 # A row a bucket and metric: tens of thousands of cells come as two texts for each, not as four objects for each cell.
 _BLOCKS = """
-SELECT {instant}, metric, string_agg(service_id::text, ',' ORDER BY service_id),
+SELECT bucket, metric, string_agg(service_id::text, ',' ORDER BY service_id),
     string_agg(quantity::text, ',' ORDER BY service_id)
 FROM ({cells}) AS cell GROUP BY bucket, metric ORDER BY bucket, metric
 """
-_MIDNIGHT = "bucket::timestamp AT TIME ZONE 'UTC'"
+# Days and months by their local date, which an instant tells without doubt, also where midnight comes twice or never.
+_HOUR = "date_trunc('hour', period_start, 'UTC')"
+_LOCAL_DATE = "date_trunc(%(grain)s, period_start AT TIME ZONE %(zone)s)::date"
 
 _PIECES = """
 SELECT u.id, u.service_id, u.metric, u.incarnation, u.revision, u.quantity, u.period_start,
@@ -164,10 +168,10 @@ async def usage_blocks(
         **_cuts(wanted),
     }
     cells = _cells_of(wanted)
-    instant = _MIDNIGHT if cells is _DAYS_OF_SERVICES else "bucket"
-    statement = _BLOCKS.format(cells=cells.format(wanted=_WANTED, service=service), instant=instant)
+    bucket = _HOUR if wanted.grain is Grain.HOUR else _LOCAL_DATE
+    statement = _BLOCKS.format(cells=cells.format(wanted=_WANTED, service=service, bucket=bucket))
     ids: dict[str, ServiceId] = {}
-    return [_to_block(row, ids) for row in await (await tx.execute(statement, values)).fetchall()]
+    return [_to_block(row, ids, wanted.zone) for row in await (await tx.execute(statement, values)).fetchall()]
 
 
 def _cells_of(wanted: UsageFilter) -> str:
@@ -193,16 +197,18 @@ def _cuts(wanted: UsageFilter) -> Mapping[str, object]:
 
 def _months_of_zone(wanted: UsageFilter) -> Iterator[datetime]:
     """The first instants of the zone's months that lie in the range or just before it."""
-    start = wanted.period.starts_at.astimezone(wanted.zone)
-    month = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
-    while month < wanted.period.ends_at:
-        yield month
-        month = (month + timedelta(days=32)).replace(day=1)
+    month = wanted.period.starts_at.astimezone(wanted.zone).date().replace(day=1)
+    while (starts_at := first_instant(month, wanted.zone)) < wanted.period.ends_at:
+        yield starts_at
+        month = next_month(month)
 
 
-def _to_block(row: tuple[datetime, UsageMetric, str | None, str], ids: dict[str, ServiceId]) -> UsageBlock:
+def _to_block(
+    row: tuple[datetime | date, UsageMetric, str | None, str], ids: dict[str, ServiceId], zone: ZoneInfo
+) -> UsageBlock:
     """`ids`: those that were met before."""
-    starts_at, metric, services, quantities = row
+    bucket, metric, services, quantities = row
+    starts_at = bucket if isinstance(bucket, datetime) else first_instant(bucket, zone)
     texts = () if services is None else services.split(",")
     for text in texts:
         if text not in ids:

@@ -14,12 +14,13 @@ from operator import attrgetter
 from helvetia.catalogue.plans import ResourceLimits
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.costs.compare import Comparison
-from helvetia.costs.history import HistoryBlock, UsageHistory, bucket_end
+from helvetia.costs.history import HistoryBlock, UsageHistory
 from helvetia.costs.model import LATE_AFTER
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import EXACT, round_metered_line
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.history.local_days import bucket_end
 from helvetia.metering.history.model import Grain
 from helvetia.metering.model import LateHost, UsageTotals
 from helvetia.web.dashboard.usage.query import UsageQuery
