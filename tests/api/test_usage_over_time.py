@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from helvetia.database.pool import Database
-from helvetia.kernel.clock import ManualClock
+from helvetia.kernel.clock import ManualClock, from_ns, to_ns
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric
@@ -132,24 +132,33 @@ async def test_json_export_is_one_object_a_line(customer: Customer) -> None:
     assert len(answer.text.splitlines()) == 2
 
 
+BAD_QUESTIONS = [
+    ({"from": "2026-03-05T00:00:00Z", "to": "2026-03-04T00:00:00Z"}, "range_reversed"),
+    ({"from": "2026-03-05T00:00:00Z", "to": "2026-03-05T00:00:00Z"}, "range_reversed"),
+    ({"from": "2026-03-20T00:00:00Z", "to": "2026-03-21T00:00:00Z"}, "range_in_future"),
+    ({"from": "2023-03-20T00:00:00Z", "to": "2026-03-21T00:00:00Z"}, "range_too_long"),
+    ({"zone": "Mars/Olympus"}, "unknown_zone"),
+    ({"zone": "../../etc/passwd"}, "unknown_zone"),
+    ({"metric": "GOLD"}, "validation_failed"),
+    ({"grain": "minute"}, "validation_failed"),
+    ({"from": "yesterday"}, "validation_failed"),
+    ({"from": "2026-03-05T00:00:00"}, "validation_failed"),
+]
+RANGED = ("history", "export", "comparison", "explain", "services/{service_id}")
+
+
 @pytest.mark.parametrize(
-    ("query", "code"),
+    ("path", "query", "code"),
     [
-        ({"from": "2026-03-05T00:00:00Z", "to": "2026-03-04T00:00:00Z"}, "range_reversed"),
-        ({"from": "2026-03-05T00:00:00Z", "to": "2026-03-05T00:00:00Z"}, "range_reversed"),
-        ({"from": "2026-03-20T00:00:00Z", "to": "2026-03-21T00:00:00Z"}, "range_in_future"),
-        ({"from": "2023-03-20T00:00:00Z", "to": "2026-03-21T00:00:00Z"}, "range_too_long"),
-        ({"zone": "Mars/Olympus"}, "unknown_zone"),
-        ({"zone": "../../etc/passwd"}, "unknown_zone"),
-        ({"metric": "GOLD"}, "validation_failed"),
-        ({"grain": "minute"}, "validation_failed"),
-        ({"from": "yesterday"}, "validation_failed"),
-        ({"from": "2026-03-05T00:00:00"}, "validation_failed"),
+        (path, query, code)
+        for path in RANGED
+        for query, code in BAD_QUESTIONS
+        if path != "explain" or not query.keys() & {"zone", "grain"}  # pieces have neither
     ],
 )
-@pytest.mark.parametrize("path", ["history", "export"])
 async def test_bad_question_is_a_clear_problem(customer: Customer, path: str, query: dict[str, str], code: str) -> None:
-    assert await customer.refused(path, **query) == (422, code)
+    asked = {"metric": "COMPUTE_HOURS"} | query
+    assert await customer.refused(path.format(service_id=customer.service_id), **asked) == (422, code)
 
 
 async def test_hours_of_months_are_exported_but_not_shown_at_once(customer: Customer) -> None:
@@ -159,13 +168,47 @@ async def test_hours_of_months_are_exported_but_not_shown_at_once(customer: Cust
     assert len(answer.text.splitlines()) == 3
 
 
-@pytest.mark.parametrize("path", ["history", "export", "explain"])
+@pytest.mark.parametrize("path", RANGED)
 async def test_foreign_and_missing_service_answer_alike(world: WebWorld, customer: Customer, path: str) -> None:
+    answers = []
     async with world.as_user(await world.user("eve")) as eve:
-        foreign = await eve.get(f"{USAGE}/{path}", params={"serviceId": customer.service_id, "metric": "COMPUTE_HOURS"})
-        missing = await eve.get(f"{USAGE}/{path}", params={"serviceId": str(uuid4()), "metric": "COMPUTE_HOURS"})
+        for service_id in (customer.service_id, str(uuid4())):
+            query = {"serviceId": service_id, "metric": "COMPUTE_HOURS"}
+            url = f"{USAGE}/{path.format(service_id=service_id)}"
+            answers.append(await eve.get(url, params={} if service_id in url else query))
+    foreign, missing = answers
     assert (foreign.status_code, missing.status_code) == (404, 404)
     assert {**foreign.json(), "requestId": ""} == {**missing.json(), "requestId": ""}
+
+
+async def test_foreign_and_missing_record_answer_alike(world: WebWorld, customer: Customer) -> None:
+    [piece, *_] = (await customer.get("explain", metric="COMPUTE_HOURS"))["pieces"]
+    async with world.as_user(await world.user("eve")) as eve:
+        foreign, missing = [await eve.get(f"{USAGE}/explain/{record}") for record in (piece["recordId"], uuid4())]
+    assert (foreign.status_code, missing.status_code) == (404, 404)
+    assert {**foreign.json(), "requestId": ""} == {**missing.json(), "requestId": ""}
+
+
+async def test_gap_is_told_as_a_gap_and_the_period_as_incomplete(customer: Customer, database: Database) -> None:
+    starts_ns, ends_ns = (to_ns(customer.now - timedelta(minutes=back)) for back in (90, 60))
+    async with database.transaction() as tx:
+        await tx.execute(
+            """INSERT INTO metering_findings (account_id, service_id, incarnation, kind, cause, starts_ns, ends_ns,
+                   detail, recorded_at)
+               SELECT account_id, service_id, 'x', 'gap', 'engine_unreachable', %s, %s, 'it did not answer', %s
+               FROM services WHERE service_id = %s""",
+            (starts_ns, ends_ns, customer.now, customer.service_id),
+        )
+    expected = {
+        "serviceId": customer.service_id,
+        "cause": "engine_unreachable",
+        "start": f"{from_ns(starts_ns):%Y-%m-%dT%H:%M:%SZ}",
+        "end": f"{from_ns(ends_ns):%Y-%m-%dT%H:%M:%SZ}",
+        "detail": "it did not answer",
+    }
+    whole, of_service = (await customer.client.get(USAGE)).json(), await customer.get(f"services/{customer.service_id}")
+    assert (whole["complete"], whole["gaps"]) == (False, [expected])
+    assert (of_service["complete"], of_service["gaps"]) == (False, [expected])
 
 
 async def test_wrong_cursor_is_refused(customer: Customer) -> None:

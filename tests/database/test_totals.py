@@ -1,7 +1,9 @@
-"""Totals are read from months, days and pieces, whichever is least: in any period they are the sum of its pieces."""
+"""Totals are read from months, days or pieces, whichever is least: in any period they are the sum of its pieces."""
 
 import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -10,6 +12,7 @@ from helvetia.database.pool import Database
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.retention.store import LEDGER
+from helvetia.metering.store_usage import closed_totals
 from support.metered_house import MeteredHouse
 from support.trials import choose, record
 
@@ -23,14 +26,14 @@ INSERT INTO usage_records (id, account_id, service_id, metric, incarnation, revi
     period_start, period_end, closed_at)
 SELECT gen_random_uuid(), %(account_id)s, service_id, metric, service_id || ':1', 0,
     (extract(epoch FROM at)::bigint %% 999983) * (1 + extract(minute FROM at)::bigint), at, at,
-    date_trunc('hour', at, 'UTC') + interval '1 hour', at
+    date_trunc('hour', at, 'UTC') + interval '1 hour', CASE WHEN extract(day FROM at) %% 9 <> 0 THEN at END
 FROM generate_series(%(first)s, %(last)s, interval '1 hour') AS hour
 CROSS JOIN LATERAL (VALUES (hour), (hour + interval '37 minutes')) AS cut (at)
 CROSS JOIN unnest(%(services)s::uuid[]) AS service_id
 CROSS JOIN (VALUES ('COMPUTE_HOURS'::usage_metric), ('STORAGE_GB'::usage_metric)) AS m (metric)
 """
 _SUM = """
-SELECT metric, sum(quantity) FROM usage_records
+SELECT metric, sum(quantity), coalesce(sum(quantity) FILTER (WHERE closed_at IS NOT NULL), 0) FROM usage_records
 WHERE account_id = %(account_id)s AND period_start >= %(first)s AND period_start < %(last)s
   AND (%(service)s::uuid IS NULL OR service_id = %(service)s) GROUP BY metric
 """
@@ -54,6 +57,10 @@ async def house(database: Database) -> MeteredHouse:
     return house
 
 
+def _whole(found: Mapping[UsageMetric, Decimal]) -> dict[UsageMetric, int]:
+    return {metric: int(found.get(metric, 0)) for metric in UsageMetric}
+
+
 async def test_totals_of_random_periods_are_the_sums_of_their_pieces(house: MeteredHouse) -> None:
     chance = random.Random(5)
     for number in range(PERIODS):
@@ -63,8 +70,11 @@ async def test_totals_of_random_periods_are_the_sums_of_their_pieces(house: Mete
         service = chance.choice([None, house.service_id])
         values = {"account_id": house.account_id, "first": starts_at, "last": period.ends_at, "service": service}
         async with house.database.transaction() as tx:
-            summed = dict(await (await tx.execute(_SUM, values)).fetchall())
+            rows = await (await tx.execute(_SUM, values)).fetchall()
+            closed = await closed_totals(tx, house.account_id, period)
         used = (await house.totals(period, service_id=service)).quantities
-        assert used == {metric: int(summed.get(metric, 0)) for metric in UsageMetric}, (number, period)
+        assert used == _whole({metric: total for metric, total, _ in rows}), (number, period)
+        if service is None:
+            assert closed == _whole({metric: total for metric, _, total in rows}), (number, period)
     assert await house.fetch("SELECT count(*) FROM usage_records") == [(DAYS * 24 * 2 * 2 * 2,)]
     record("totals of random periods: the sum of their pieces", count=PERIODS, seed=5)

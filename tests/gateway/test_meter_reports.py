@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.containers.model import ContainerSpec
 from helvetia.kernel.identity import AccountId
 from helvetia.kernel.quantity import NS_PER_HOUR, UsageMetric, to_sold_quantity
+from helvetia.kernel.status import SubscriptionStatus
 from helvetia.meter_reports.errors import FlushInFuture, ReportsStillDue
 from helvetia.meter_reports.model import ReportState
 from helvetia.stripe_gateway.client import StripeClientGateway
@@ -25,6 +27,7 @@ from support.stripe_world import StripeWorld
 
 START = datetime(2026, 3, 10, 10, 17, 23, tzinfo=UTC)
 APRIL = datetime(2026, 4, 10, 10, 17, 23, tzinfo=UTC)
+MAY = datetime(2026, 5, 10, 10, 17, 23, tzinfo=UTC)
 COMPUTE = UsageMetric.COMPUTE_HOURS
 ELEVEN = START.replace(hour=11, minute=0, second=0)
 
@@ -301,6 +304,40 @@ async def test_invoice_of_the_period_equals_our_own_figure_to_the_cent(house: Bi
     assert ours.total_minor == invoice.total_minor
     await house.reports.confirm(account_id, START)
     assert set(await _states(house, account_id)) == {ReportState.CONFIRMED}
+
+
+async def test_m22_what_is_used_while_past_due_is_at_stripe_and_on_the_next_invoice(
+    house: BillingHouse, world: StripeWorld
+) -> None:
+    account_id = await _subscribed(house)
+    customer_id = await house.billing.get_or_create_customer(account_id)
+    await _use_card(world, customer_id, "pm_card_chargeCustomerFail")
+    await world.advance_to(APRIL + timedelta(hours=2))
+    await house.subscriptions.sync_subscription(account_id)
+    record = await house.subscriptions.get_subscription(account_id)
+    assert record.status is SubscriptionStatus.PAST_DUE
+    await house.add_closed_usage(account_id, COMPUTE, 3 * NS_PER_HOUR // 2, APRIL + timedelta(days=2))
+    await world.advance_to(APRIL + timedelta(days=3))
+    assert await house.reports.queue_all() == 1
+    assert (await house.reports.send_due()).sent_count == 1
+    counted = {one.metric: one.counted for one in await house.reports.confirm(account_id, APRIL)}
+    assert counted[COMPUTE] == Decimal("1.5")
+    assert await _states(house, account_id) == [ReportState.CONFIRMED]
+    await _use_card(world, customer_id, "pm_card_visa")
+    [owed] = [invoice for invoice in await world.invoices(customer_id) if invoice.status == "open"]
+    await world.v1.invoices.pay_async(owed.id)
+    await world.advance_to(MAY + timedelta(hours=2))
+    await house.subscriptions.sync_subscription(account_id)
+    await house.billing.mirror_invoices(account_id)
+    newest = (await house.billing.get_invoices(account_id)).invoices[0]
+    _, lines = await house.billing.get_invoice(account_id, newest.stripe_invoice_id)
+    assert [line.amount_minor for line in lines if line.quantity == Decimal("1.5")] == [2]
+
+
+async def _use_card(world: StripeWorld, customer_id: str, token: str) -> None:
+    attached = await world.v1.payment_methods.attach_async(token, {"customer": customer_id})
+    settings: Any = {"invoice_settings": {"default_payment_method": attached.id}}
+    await world.v1.customers.update_async(customer_id, settings)
 
 
 async def test_flush_meters_closes_and_sends_what_runs(house: BillingHouse, world: StripeWorld) -> None:

@@ -32,13 +32,22 @@ _KEPT_BY = {
     "days": ("usage_days", "day"),
     "rest": ("usage_records", "period_start"),
 }
-_TOTALS = "SELECT metric, sum(quantity) FROM ({}) AS part GROUP BY metric".format(
-    "\n    UNION ALL".join(
-        _PART.format(name=f"{unit}_{number}", table=_KEPT_BY[unit][0], column=_KEPT_BY[unit][1])
-        for unit, count in _PARTS.items()
-        for number in range(count)
-    )
+_ALL = "\n    UNION ALL".join(
+    _PART.format(name=f"{unit}_{number}", table=_KEPT_BY[unit][0], column=_KEPT_BY[unit][1])
+    for unit, count in _PARTS.items()
+    for number in range(count)
 )
+_TOTALS = f"SELECT metric, sum(quantity) FROM ({_ALL}) AS part GROUP BY metric"
+# Of pieces that still grow there are a few; what is closed is all the rest.
+_CLOSED = f"""
+SELECT metric, sum(quantity) FROM ({_ALL}
+    UNION ALL
+    SELECT metric, -sum(quantity) FROM usage_records
+    WHERE account_id = %(account_id)s AND closed_at IS NULL
+      AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
+    GROUP BY metric
+) AS part GROUP BY metric
+"""
 
 # The bytes sent in [starts_at, ends_at), each part an expression of SQL: whole UTC days from the roll-up, the rest from
 # the records, as above; for statements that ask for more besides.
@@ -66,13 +75,6 @@ SELECT {unit}, service_id, metric, quantity FROM usage_{unit}s
 WHERE account_id = %(account_id)s AND {unit} >= %(first)s AND {unit} < %(last)s
   AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
 ORDER BY {unit}, service_id, metric
-"""
-
-_CLOSED = """
-SELECT metric, sum(quantity) FROM usage_records
-WHERE account_id = %(account_id)s AND period_start >= %(starts_at)s AND period_start < %(ends_at)s
-  AND closed_at IS NOT NULL
-GROUP BY metric
 """
 
 # Open rows of the period, and lives that may still get one there.
