@@ -48,12 +48,61 @@ async def _draft(world: WebWorld, user: User, now: datetime) -> tuple[str, str]:
     return f"/billing/invoices/{invoice_id}", "it follows before it is final."
 
 
+async def _given_back(world: WebWorld, user: User, now: datetime) -> tuple[str, str]:
+    period = page_states.former_period(now)
+    at, issued_at = period.ends_at + timedelta(hours=1), period.ends_at + timedelta(days=2)
+    invoice_id = await invoice_of(world.database, user.account_id, period, credited_after_minor=1500)
+    parts = {"total_minor": 1500, "after_payment_minor": 1500, "refunded_minor": 1000, "outside_minor": 0}
+    why = {"reason": "product_unsatisfactory", "memo": "For the outage on 12 February"}
+    note = (world.database, user.account_id, invoice_id, "HC-2026-0024-CN-01", issued_at)
+    await page_states.with_credit_note(*note, **parts, **why)
+    declined = {"kind": "failed_attempt", "status": "failed", "reason_code": "insufficient_funds", "reason": ""}
+    entries = [
+        {"happened_at": issued_at, "kind": "refund", "amount_minor": 1000, "reason_code": "requested_by_customer"},
+        {"happened_at": issued_at, "kind": "refund", "amount_minor": 200, "status": "pending"},
+        {"happened_at": issued_at, "kind": "to_balance", "amount_minor": 500, "status": "issued", "method": None},
+        {"happened_at": at + timedelta(hours=3), "amount_minor": 8791},
+        {"happened_at": at, "amount_minor": 8791, **declined},
+    ]
+    await page_states.with_payments(world.database, user.account_id, invoice_id, entries, now)
+    return f"/billing/invoices/{invoice_id}", "$10.00 was given back to you. $2.00 is on its way back to you."
+
+
+async def _credited(world: WebWorld, user: User, now: datetime) -> tuple[str, str]:
+    period = page_states.former_period(now)
+    owed = {"status": "open", "paid_at": None, "amount_paid_minor": 0, "credited_before_minor": 900}
+    due = {"amount_due_minor": 7891, "amount_remaining_minor": 7891}
+    invoice_id = await invoice_of(world.database, user.account_id, period, **owed, **due)
+    at = period.ends_at + timedelta(days=2)
+    taken = {"total_minor": 900, "before_payment_minor": 900, "reason": "order_change"}
+    await page_states.with_credit_note(world.database, user.account_id, invoice_id, "HC-2026-0024-CN-01", at, **taken)
+    void = {"total_minor": 400, "before_payment_minor": 400, "status": "void", "voided_at": at + timedelta(hours=3)}
+    await page_states.with_credit_note(world.database, user.account_id, invoice_id, "HC-2026-0024-CN-02", at, **void)
+    return f"/billing/invoices/{invoice_id}", "A credit note took off $9.00. $78.91 is left to pay."
+
+
+async def _list(world: WebWorld, user: User, now: datetime) -> tuple[str, str]:
+    await _given_back(world, user, now)
+    return "/billing/invoices", "$17.00 given back"
+
+
+async def _history(world: WebWorld, user: User, now: datetime) -> tuple[str, str]:
+    await _given_back(world, user, now)
+    return "/billing/payments", "Credit note: put on your balance"
+
+
 STATES: Mapping[str, Callable[[WebWorld, User, datetime], Awaitable[tuple[str, str]]]] = {
     "equal": _equal,
     "different": _different,
     "draft": _draft,
+    "given back": _given_back,
+    "credited": _credited,
+    "list": _list,
+    "history": _history,
 }
+NARROW = ("given back", "credited", "list", "history")
 SMALL = [("equal", "light", 1280), ("different", "dark", 360), ("different", "light", 1280), ("draft", "dark", 1280)]
+SMALL += [(state, theme, width) for state in NARROW for theme, width in (("light", 360), ("dark", 1280))]
 FULL = [(state, theme, width) for state in STATES for theme in ("light", "dark") for width in (1280, 360)]
 
 
@@ -82,7 +131,9 @@ async def test_invoice_is_told_without_barriers(
     complaints, _ = watch(page)
     await page.goto(f"{base}{path}")
     if SHOTS is not None:
-        await page.screenshot(path=Path(SHOTS) / f"invoice-{state}-{theme}-{width}.png", full_page=True)
+        await page.screenshot(
+            path=Path(SHOTS) / f"invoice-{state.replace(' ', '-')}-{theme}-{width}.png", full_page=True
+        )
     if locale is None:
         assert words in await page.locator("body").inner_text()
     assert await barriers(page) == []

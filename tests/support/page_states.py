@@ -1,7 +1,7 @@
 """Accounts in the states that the pages of billing tell of, written as the parts that own the rows write them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -244,6 +244,53 @@ async def with_declined(database: Database, account_id: AccountId, invoice_id: s
         "reason": "There was not enough money on the account of the card.",
     }
     await _reading(database, account_id, "payments", [entry], at)
+
+
+async def with_credit_note(
+    database: Database, account_id: AccountId, invoice_id: str, number: str, at: datetime, **more: Any
+) -> None:
+    """A note that is issued; the parts are told by whoever asks for it."""
+    values = {
+        "account_id": account_id,
+        "stripe_credit_note_id": f"cn_{number.replace('-', '')}",
+        "stripe_invoice_id": invoice_id,
+        "number": number,
+        "status": "issued",
+        "currency": "usd",
+        "total_minor": 0,
+        "before_payment_minor": 0,
+        "after_payment_minor": 0,
+        "refunded_minor": 0,
+        "outside_minor": 0,
+        "issued_at": at,
+        "fetch_seq": 1,
+        **more,
+    }
+    async with database.transaction() as tx:
+        names = ", ".join(values)
+        places = ", ".join(f"%({name})s" for name in values)
+        await tx.execute(f"INSERT INTO credit_notes ({names}) VALUES ({places})", values)
+
+
+async def with_payments(
+    database: Database, account_id: AccountId, invoice_id: str, entries: Sequence[Mapping[str, Any]], read_at: datetime
+) -> None:
+    """What was paid and given back of an invoice, as Stripe was last read."""
+    usual = {
+        "kind": "payment",
+        "status": "succeeded",
+        "currency": "usd",
+        "method": "Visa •••• 4242",
+        "invoice_id": invoice_id,
+        "invoice_number": "HC-2026-0024",
+        "reason_code": None,
+        "reason": None,
+    }
+    rows = [
+        {"payment_id": f"py_{number}", **usual, **entry, "happened_at": entry["happened_at"].isoformat()}
+        for number, entry in enumerate(entries)
+    ]
+    await _reading(database, account_id, "payments", rows, read_at)
 
 
 async def _reading(

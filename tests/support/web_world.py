@@ -168,6 +168,7 @@ async def web_world(
     plan_facts = PlanFactsService(database, clock, gateway, prices, subscriptions, queue, billing_config)
     costs = CostService(database, clock, prices)
     estimates = EstimateService(database, clock, gateway, prices)
+    invoice_facts = InvoiceFactsService(database, prices)
     host = SimulatedHost("web", clock)
     metering = MeteringService(database, clock, host, HostReader(host), MeteringConfig())
     reports = MeterReportService(database, clock, gateway, prices, subscriptions, billing, metering, ReportsConfig())
@@ -185,7 +186,7 @@ async def web_world(
     controllers = (
         HouseController(config, readiness, CollectorRegistry()),
         AccountController(accounts, closing),
-        BillingController(config, clock, subscriptions, costs, billing, payments, estimates),
+        BillingController(config, clock, subscriptions, costs, billing, payments, estimates, invoice_facts),
         UsageController(clock, subscriptions, history, forecasts),
         PlanController(clock, billing),
         PaymentController(payments, billing),
@@ -227,7 +228,7 @@ async def web_world(
         UsageLiveController(clock, pages, usage_reader, feed),
         ServiceUsagePageController(pages, usage_reader, history),
         HistoryPageController(pages, usage_reader, forecasts),
-        InvoicePageController(pages, billing, payments, InvoiceFactsService(database, prices), costs),
+        InvoicePageController(pages, billing, payments, invoice_facts, costs),
         NoticePageController(pages, notifications),
     )
     answers = IdempotentAnswers(database, clock)

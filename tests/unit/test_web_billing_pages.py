@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from helvetia.billing.model import InvoiceFilter, InvoicePage, InvoiceRecord
-from helvetia.billing.payments.model import REASONS
+from helvetia.billing.payments.model import GIVEN_BACK, REASONS
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.enforcement.model import AccountFacts, EnforcementMode, Override, OverrideKind, PaymentFacts, Standing
 from helvetia.enforcement.policy import GRACE, decide
@@ -95,7 +95,7 @@ def test_service_that_was_not_shown_is_refused() -> None:
 
 
 def test_every_reason_of_billing_has_its_words_on_the_pages() -> None:
-    assert set(REASONS_SAID) == set(REASONS.values())
+    assert set(REASONS_SAID) == {*REASONS.values(), *GIVEN_BACK.values()}
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,11 @@ class InvoiceLineRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRecord:
-    """A mirrored invoice; `status` is Stripe's: draft, open, paid, void or uncollectible."""
+    """A mirrored invoice; `status` is Stripe's: draft, open, paid, void or uncollectible.
+
+    `credited_before_minor`: what credit notes took off what was left to pay; `credited_after_minor`: what they gave
+    back of what was paid.
+    """
 
     account_id: AccountId
     stripe_invoice_id: str
@@ -104,6 +108,8 @@ class InvoiceRecord:
     amount_due_minor: int
     amount_paid_minor: int
     amount_remaining_minor: int
+    credited_before_minor: int = 0
+    credited_after_minor: int = 0
     attempt_count: int
     next_payment_attempt_at: datetime | None
     period_start: datetime
@@ -111,6 +117,11 @@ class InvoiceRecord:
     issued_at: datetime
     finalized_at: datetime | None
     paid_at: datetime | None
+
+    @property
+    def from_balance_minor(self) -> int:
+        """What the customer's balance changed of what is due: below 0 it paid, above 0 a debt of it was added."""
+        return self.amount_due_minor + self.credited_before_minor - self.total_minor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from helvetia.billing.model import (
 from helvetia.billing.open_checkout import open_checkout
 from helvetia.billing.open_portal import PortalPage, PortalReturn, open_portal
 from helvetia.billing.parts import BillingParts, nothing_charged
+from helvetia.billing.payments.read_payments import refresh_old_payments, refresh_payments
 from helvetia.billing.plan_change import store as plan_changes
 from helvetia.billing.plan_change.change_plan import change_plan
 from helvetia.billing.plan_change.end_subscription import cancel_at_period_end, cancel_now, resume
@@ -267,6 +268,10 @@ class BillingService:
         """Copy the account's invoices from Stripe; says how many were new or had changed."""
         return await mirror_invoices(self._database, self._clock, self._gateway, account_id)
 
+    async def refresh_payments(self, account_id: AccountId) -> None:
+        """Read the account's payments and refunds again."""
+        await refresh_payments(self._parts, account_id)
+
     async def offer_payment(self, account_id: AccountId) -> PaymentOffer | None:
         """Look whether a new card waits to be used for what is open, and remember it."""
         return await offer_payment(self._parts, account_id)
@@ -283,7 +288,8 @@ class BillingService:
         mirrored_count = 0
         for account_id in due:
             try:
-                await self.mirror_invoices(account_id)
+                changed_count = await self.mirror_invoices(account_id)
+                await refresh_old_payments(self._parts, account_id, has_news=changed_count > 0)
                 await self.offer_payment(account_id)
                 mirrored_count += 1
             except (StripeUnavailable, StripeRateLimited, StripeNotAuthorized):

@@ -15,6 +15,7 @@ from helvetia.stripe_gateway.model import Invoice, InvoiceLine
 _COLUMNS = (
     *("account_id", "stripe_invoice_id", "stripe_subscription_id", "number", "status", "billing_reason", "currency"),
     *("subtotal_minor", "total_minor", "amount_due_minor", "amount_paid_minor", "amount_remaining_minor"),
+    *("credited_before_minor", "credited_after_minor"),
     *("attempt_count", "next_payment_attempt_at", "period_start", "period_end", "issued_at", "finalized_at", "paid_at"),
 )
 _ROW = ", ".join(_COLUMNS)
@@ -80,6 +81,8 @@ def _to_values(account_id: AccountId, invoice: Invoice) -> dict[str, Any]:
         "amount_due_minor": invoice.amount_due_minor,
         "amount_paid_minor": invoice.amount_paid_minor,
         "amount_remaining_minor": invoice.amount_remaining_minor,
+        "credited_before_minor": invoice.credited_before_minor,
+        "credited_after_minor": invoice.credited_after_minor,
         "attempt_count": invoice.attempt_count,
         "next_payment_attempt_at": invoice.next_payment_attempt_at,
         "period_start": invoice.starts_at,
@@ -157,6 +160,15 @@ async def finalized_at_of_period(
     )
     row = await cursor.fetchone()
     return None if row is None else row[0]
+
+
+async def has_paid(tx: Transaction, account_id: AccountId) -> bool:
+    """Whether anything was ever paid on an invoice of the account."""
+    cursor = await tx.execute(
+        "SELECT EXISTS (SELECT FROM invoices WHERE account_id = %s AND amount_paid_minor > 0)", (account_id,)
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def accounts_to_mirror(tx: Transaction, limit: int) -> tuple[AccountId, ...]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.kernel.identity import AccountId
+from helvetia.stripe_gateway.credit_notes import StripeCreditNotes
 from helvetia.stripe_gateway.model import Invoice, StripeGateway, Subscription
 from helvetia.stripe_gateway.upcoming import StripeUpcoming
 
@@ -193,7 +194,7 @@ class InvoiceItem:
     invoice_id: str | None
 
 
-class StripeActions(StripeGateway, StripeUpcoming, Protocol):
+class StripeActions(StripeGateway, StripeUpcoming, StripeCreditNotes, Protocol):
     """StripeGateway, and what moves money or opens Stripe's pages."""
 
     async def create_checkout_session(self, new: NewCheckout) -> CheckoutSession:

@@ -16,6 +16,7 @@ from helvetia.kernel.clock import Clock, SystemClock, to_unix_s
 from helvetia.stripe_gateway import request_params as params
 from helvetia.stripe_gateway.circuit import Circuit, CircuitHttpClient
 from helvetia.stripe_gateway.client_actions import StripeClientActions
+from helvetia.stripe_gateway.client_credit_notes import CreditNoteReader
 from helvetia.stripe_gateway.client_events import EventReader
 from helvetia.stripe_gateway.client_upcoming import UpcomingReader
 from helvetia.stripe_gateway.convert_customer import from_stripe_account, from_stripe_customer
@@ -54,7 +55,7 @@ RETRIES_MAX = 2
 INVOICES_MAX = PAGE_SIZE * PAGES_MAX
 
 
-class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader):
+class StripeClientGateway(StripeClientActions, EventReader, UpcomingReader, CreditNoteReader):
     """Stripe itself, or the sandbox when `api_base` points to one."""
 
     def __init__(self, secret_key: str, *, api_base: str | None = None, clock: Clock | None = None) -> None:

@@ -36,6 +36,8 @@ def from_stripe_invoice(raw: Json) -> Invoice:
         pdf_url=raw.get("invoice_pdf"),
         payment_intent_ids=_payment_intent_ids(raw),
         advances_itself=bool(raw.get("auto_advance", True)),
+        credited_before_minor=raw.get("pre_payment_credit_notes_amount") or 0,
+        credited_after_minor=raw.get("post_payment_credit_notes_amount") or 0,
     )
 
 

@@ -125,7 +125,8 @@ class InvoiceLine:
 class Invoice:
     """An invoice; `status` is draft, open, paid, void or uncollectible, `lines` may be the first ones only.
 
-    `advances_itself`: Stripe finalizes and charges it by its own clock.
+    `advances_itself`: Stripe finalizes and charges it by its own clock. `credited_before_minor` and
+    `credited_after_minor`: what credit notes took off what was left to pay, and gave back of what was paid.
     """
 
     invoice_id: str
@@ -153,6 +154,8 @@ class Invoice:
     pdf_url: str | None = None
     payment_intent_ids: Sequence[str] = ()
     advances_itself: bool = True
+    credited_before_minor: int = 0
+    credited_after_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ INVOICE_FIELDS: Mapping[str, str] = {
     "amount_due_minor": "amount_due_minor",
     "amount_paid_minor": "amount_paid_minor",
     "amount_remaining_minor": "amount_remaining_minor",
+    "credited_before_minor": "credited_before_minor",
+    "credited_after_minor": "credited_after_minor",
     "attempt_count": "attempt_count",
     "next_payment_attempt_at": "next_payment_attempt_at",
     "period_start": "starts_at",

@@ -26,7 +26,7 @@ from helvetia.stripe_gateway.model import StripeGateway
 from helvetia.subscriptions import store as subscription_store
 from helvetia.subscriptions.service import SubscriptionService
 from helvetia.webhooks import store
-from helvetia.webhooks.model import Effect, WaitingEvent, handling_of
+from helvetia.webhooks.model import MONEY_BACK, Effect, WaitingEvent, handling_of
 
 CUSTOMERS_PER_TURN = 200
 EVENTS_PER_JOB = 500
@@ -79,6 +79,8 @@ async def handle_events(parts: HandleParts, customer_id: str) -> int:
         if (await parts.subscriptions.sync_subscription(account_id)).has_own_card:
             await parts.billing.adopt_card(account_id)
         await parts.billing.mirror_invoices(account_id)
+        if any(event.event_type in MONEY_BACK for event in waiting):
+            await parts.billing.refresh_payments(account_id)
         await parts.billing.offer_payment(account_id)
     except AccountNotFound:
         _log.warning("webhooks.account_deleted", account_id=str(account_id), customer_id=customer_id)

@@ -41,6 +41,10 @@ def _noted(why: str) -> Handling:
     return Handling(effect=Effect.SYNC_AND_NOTE, why=why)
 
 
+def _note(why: str) -> Handling:
+    return Handling(effect=Effect.NOTE, why=why)
+
+
 def _ignored(why: str) -> Handling:
     return Handling(effect=Effect.IGNORE, why=why)
 
@@ -84,6 +88,9 @@ EVENT_TABLE: Mapping[str, Handling] = {
     "charge.dispute.created": _noted("the customer's bank asks the money back; the plan stays until somebody decides"),
     "charge.dispute.closed": _noted("the dispute is decided; the plan stays as it is"),
     "credit_note.created": _sync("the invoice's amounts have changed"),
+    "credit_note.updated": _sync("its reason or note has changed"),
+    "credit_note.voided": _sync("it is taken back: the invoice is owed again"),
+    "refund.failed": _note("the bank did not take the money back; it is the operator's to find another way"),
     "subscription_schedule.released": _sync("a planned change was taken back, or is done"),
     "subscription_schedule.canceled": _sync("the subscription ended with its schedule"),
     "subscription_schedule.completed": _sync("the planned change is in force"),
@@ -97,6 +104,8 @@ EVENT_TABLE: Mapping[str, Handling] = {
     "v1.billing.meter.error_report_triggered": _METER_ERRORS,
     "v1.billing.meter.no_meter_found": _METER_ERRORS,
 }
+MONEY_BACK = frozenset({"charge.refunded", "credit_note.created", "credit_note.updated", "credit_note.voided"})
+"""After these the payments are read again at once; without them the poll reads them some minutes later."""
 _NOT_IN_TABLE = _ignored("no rule of ours depends on this type")
 OF_CONNECTED_ACCOUNT = _ignored("it is of a connected account; none is ours")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from helvetia.billing.model import PageCursor
 from helvetia.stripe_gateway.actions import Charge, PaymentMethod, Refund
+from helvetia.stripe_gateway.credit_notes import CreditNote
 from helvetia.stripe_gateway.model import Invoice
 
 PAYMENTS_MAX = 1000
@@ -15,11 +16,17 @@ REFUNDED_MAX = 20
 
 
 class PaymentKind(StrEnum):
-    """Money taken, an attempt that failed, or money given back."""
+    """Money taken, an attempt that failed, money given back; the rest is what credit notes did besides refunds."""
 
     PAYMENT = "payment"
     FAILED_ATTEMPT = "failed_attempt"
     REFUND = "refund"
+    TAKEN_OFF = "taken_off"
+    """Of what was left to pay."""
+    TO_BALANCE = "to_balance"
+    """Given back as a credit for the next invoice."""
+    OUTSIDE = "outside"
+    """Given back outside of Stripe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +91,20 @@ REASONS: Mapping[str, str] = {
     "card_declined": _OTHER_REASON,
     "do_not_honor": _OTHER_REASON,
     "fraudulent": _OTHER_REASON,
-    "duplicate": "The payment had been taken twice, so it was given back.",
+    "invalid_cvc": "The security code of the card was wrong.",
+    "invalid_number": "The number of the card is wrong.",
+    "invalid_account": "The bank does not accept this card any more. Use another one.",
+    "restricted_card": "The bank does not accept this card any more. Use another one.",
+    "withdrawal_count_limit_exceeded": "The card was used too often or for too much. Try later, or use another one.",
+    "issuer_not_available": "The bank had a technical problem. Try again in a few minutes.",
+    "try_again_later": "The bank had a technical problem. Try again in a few minutes.",
+}
+GIVEN_BACK: Mapping[str, str] = {
+    "duplicate": "It had been charged twice.",
+    "fraudulent": "The payment was not made by the owner of the card.",
     "requested_by_customer": "Given back as you asked.",
+    "order_change": "What was ordered has changed.",
+    "product_unsatisfactory": "Something was not as it should have been.",
 }
 _KINDS = {"card": "Card", "link": "Link", "sepa_debit": "SEPA direct debit"}
 
@@ -93,6 +112,11 @@ _KINDS = {"card": "Card", "link": "Link", "sepa_debit": "SEPA direct debit"}
 def in_plain_words(code: str | None) -> str | None:
     """Why, for the customer; nothing where nothing went wrong."""
     return None if code is None else REASONS.get(code, _OTHER_REASON)
+
+
+def given_back_words(code: str | None) -> str | None:
+    """Why money went back, for the customer; nothing where nobody said why."""
+    return GIVEN_BACK.get(code or "")
 
 
 def method_label(kind: str | None, brand: str | None, last4: str | None) -> str | None:
@@ -104,9 +128,9 @@ def method_label(kind: str | None, brand: str | None, last4: str | None) -> str 
 
 
 def to_entries(
-    charges: Sequence[Charge], refunds: Sequence[Refund], invoices: Sequence[Invoice]
+    charges: Sequence[Charge], refunds: Sequence[Refund], invoices: Sequence[Invoice], notes: Sequence[CreditNote] = ()
 ) -> tuple[PaymentEntry, ...]:
-    """Every attempt and refund, newest first, with the invoice that it paid."""
+    """Every attempt, refund and part of a credit note, newest first, with the invoice that it was for."""
     by_intent = {intent: invoice for invoice in invoices for intent in invoice.payment_intent_ids}
     by_charge = {charge.charge_id: charge for charge in charges}
     entries = [_charged(charge, by_intent.get(charge.payment_intent_id or "")) for charge in charges]
@@ -115,8 +139,15 @@ def to_entries(
         entries.append(
             _refunded(refund, charge, None if charge is None else by_intent.get(charge.payment_intent_id or ""))
         )
+    numbers = {invoice.invoice_id: invoice.number for invoice in invoices}
+    entries += [entry for note in notes for entry in _credited(note, numbers.get(note.invoice_id))]
     entries.sort(key=_place, reverse=True)
     return tuple(entries[:PAYMENTS_MAX])
+
+
+def of_invoice(entries: Sequence[PaymentEntry] | None, invoice_id: str) -> Sequence[PaymentEntry] | None:
+    """Those that were for an invoice; None where none were ever read."""
+    return None if entries is None else [one for one in entries if one.invoice_id == invoice_id]
 
 
 def to_page(
@@ -164,8 +195,35 @@ def _refunded(refund: Refund, charge: Charge | None, invoice: Invoice | None) ->
         invoice_id=None if invoice is None else invoice.invoice_id,
         invoice_number=None if invoice is None else invoice.number,
         reason_code=refund.reason,
-        reason=in_plain_words(refund.reason) if refund.reason in REASONS else None,
+        reason=given_back_words(refund.reason),
     )
+
+
+def _credited(note: CreditNote, invoice_number: str | None) -> list[PaymentEntry]:
+    """What a note did, a part an entry; what it refunded stands among the refunds."""
+    to_balance_minor = note.after_payment_minor - note.refunded_minor - note.outside_minor
+    parts = {
+        PaymentKind.TAKEN_OFF: note.before_payment_minor,
+        PaymentKind.TO_BALANCE: to_balance_minor,
+        PaymentKind.OUTSIDE: note.outside_minor,
+    }
+    return [
+        PaymentEntry(
+            payment_id=f"{note.credit_note_id}:{kind.value}",
+            kind=kind,
+            status=note.status,
+            happened_at=note.issued_at,
+            amount_minor=amount_minor,
+            currency=note.currency,
+            method=None,
+            invoice_id=note.invoice_id,
+            invoice_number=invoice_number,
+            reason_code=note.reason,
+            reason=given_back_words(note.reason),
+        )
+        for kind, amount_minor in parts.items()
+        if amount_minor
+    ]
 
 
 def to_methods(found: Sequence[PaymentMethod], default_id: str | None) -> tuple[MethodEntry, ...]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from helvetia.billing.credit_notes.pdf_address import credit_note_address
 from helvetia.billing.model import PAGE_SIZE_MAX, BillingConfig, PageCursor
 from helvetia.billing.parts import BillingParts
 from helvetia.billing.payments.model import Methods, Payments
@@ -87,6 +88,14 @@ class PaymentService:
             OpenInvoicesChanged, CardDeclined, ConfirmationNeeded, PaymentInDoubt, NothingCharged, CheckoutBusy
         """
         return await pay_open_invoices(self._parts, account_id, agreed, actor=actor)
+
+    async def credit_note_address(self, account_id: AccountId, invoice_id: str, note_id: str) -> str:
+        """A fresh link to the PDF of an invoice's credit note.
+
+        Raises:
+            InvoiceNotFound, InvoiceNotFinal, UntrustedAddress, NothingCharged
+        """
+        return await credit_note_address(self._parts, account_id, invoice_id, note_id)
 
     async def pdf_address(self, account_id: AccountId, invoice_id: str) -> str:
         """A fresh link to an invoice's PDF.

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
+from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
 from helvetia.catalogue.prices import CURRENCY
@@ -13,7 +14,7 @@ from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.service import CostService
 from helvetia.kernel.clock import Clock
 from helvetia.subscriptions.service import SubscriptionService
-from helvetia.web.api.payment_controller import Cursor, InvoiceId, Limit
+from helvetia.web.api.payment_controller import CreditNoteId, Cursor, InvoiceId, Limit
 from helvetia.web.api.schemas.billing import (
     ConfigAnswer,
     SubscriptionAnswer,
@@ -44,6 +45,7 @@ class BillingController:
         billing: BillingService,
         payments: PaymentService,
         estimates: EstimateService,
+        facts: InvoiceFactsService,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -52,6 +54,7 @@ class BillingController:
         self._billing = billing
         self._payments = payments
         self._estimates = estimates
+        self._facts = facts
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: Callable[..., Awaitable[object]], **described: Any) -> None:
@@ -63,6 +66,12 @@ class BillingController:
         add("invoices", self.list_invoices)
         add("invoices/{invoice_id}", self.get_invoice)
         add("invoices/{invoice_id}/pdf", self.get_pdf, status_code=303, response_class=RedirectResponse)
+        add(
+            "invoices/{invoice_id}/credit-notes/{note_id}/pdf",
+            self.get_note_pdf,
+            status_code=303,
+            response_class=RedirectResponse,
+        )
         add("config", self.get_config)
 
     async def get_subscription(self, caller: BillingReader) -> SubscriptionAnswer:
@@ -81,18 +90,27 @@ class BillingController:
 
     async def list_invoices(self, caller: BillingReader, cursor: Cursor = None, limit: Limit = 20) -> InvoiceListAnswer:
         """Invoices, newest first."""
-        return to_wire_invoices(await self._billing.get_invoices(caller.account_id, limit=limit, cursor=cursor))
+        page = await self._billing.get_invoices(caller.account_id, limit=limit, cursor=cursor)
+        ids = [invoice.stripe_invoice_id for invoice in page.invoices]
+        return to_wire_invoices(page, await self._facts.given_back(caller.account_id, ids))
 
     async def get_invoice(self, caller: BillingReader, invoice_id: InvoiceId) -> InvoiceDetailAnswer:
-        """One invoice with its lines, those of usage beside our own count."""
-        invoice, lines = await self._billing.get_invoice(caller.account_id, invoice_id)
+        """One invoice with its lines, those of usage beside our own count, and its credit notes."""
+        account_id = caller.account_id
+        invoice, lines = await self._billing.get_invoice(account_id, invoice_id)
         is_final = invoice.finalized_at is not None
-        check = await self._costs.check_invoice(caller.account_id, lines, is_final=is_final)
-        return to_wire_invoice_detail(invoice, lines, check)
+        check = await self._costs.check_invoice(account_id, lines, is_final=is_final)
+        notes = await self._facts.credit_notes(account_id, invoice_id)
+        back = (await self._facts.given_back(account_id, [invoice_id])).get(invoice_id)
+        return to_wire_invoice_detail(invoice, lines, check, notes, back)
 
     async def get_pdf(self, caller: BillingReader, invoice_id: InvoiceId) -> Response:
         """Leads (303) to the invoice's PDF at Stripe by a fresh link; the one thing here that asks Stripe."""
         return RedirectResponse(await self._payments.pdf_address(caller.account_id, invoice_id), 303)
+
+    async def get_note_pdf(self, caller: BillingReader, invoice_id: InvoiceId, note_id: CreditNoteId) -> Response:
+        """Leads (303) to a credit note's PDF at Stripe by a fresh link."""
+        return RedirectResponse(await self._payments.credit_note_address(caller.account_id, invoice_id, note_id), 303)
 
     async def get_config(self, _caller: BillingReader) -> ConfigAnswer:
         """Publishable key and currency."""

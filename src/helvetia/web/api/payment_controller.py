@@ -28,6 +28,8 @@ Cursor = Annotated[str | None, Query(max_length=300, description="`nextCursor` o
 Limit = Annotated[int, Query(ge=1, le=100)]
 InvoiceId = Annotated[str, Path(pattern="^[A-Za-z0-9_]{1,100}$", description="The invoice's id.")]
 
+CreditNoteId = Annotated[str, Path(pattern="^[A-Za-z0-9_]{1,100}$", description="The credit note's id.")]
+
 
 class PaymentController:
     """Payments of the selected account."""

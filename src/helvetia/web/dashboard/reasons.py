@@ -4,7 +4,7 @@ The English sentences are billing's own (`billing/payments/model.py`), which the
 translation, and a test holds both lists together.
 """
 
-from helvetia.billing.payments.model import in_plain_words
+from helvetia.billing.payments.model import given_back_words, in_plain_words
 from helvetia.web.dashboard.voice import Voice
 
 
@@ -23,12 +23,21 @@ REASONS_SAID = (
     say("The card was used too often or for too much. Try later, or use another one."),
     say("The bank had a technical problem. Try again in a few minutes."),
     say("The bank wants you to confirm the payment."),
-    say("The payment had been taken twice, so it was given back."),
+    say("It had been charged twice."),
+    say("The payment was not made by the owner of the card."),
     say("Given back as you asked."),
+    say("What was ordered has changed."),
+    say("Something was not as it should have been."),
 )
 
 
 def reason_words(code: str | None, voice: Voice) -> str | None:
     """Nothing where nothing went wrong."""
     text = in_plain_words(code)
+    return None if text is None else voice.say(text)
+
+
+def given_back_reason(code: str | None, voice: Voice) -> str | None:
+    """Why money went back; nothing where nobody said why."""
+    text = given_back_words(code)
     return None if text is None else voice.say(text)

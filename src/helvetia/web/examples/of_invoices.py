@@ -14,7 +14,7 @@ from helvetia.billing.errors import (
     OpenInvoicesChanged,
     PaymentInDoubt,
 )
-from helvetia.billing.payments.model import in_plain_words
+from helvetia.billing.payments.model import given_back_words, in_plain_words
 from helvetia.costs.estimate.model import TaxBasis
 from helvetia.stripe_gateway.errors import CardDeclined
 from helvetia.web.api.schemas.estimate import TAX_NOTES
@@ -117,6 +117,8 @@ _INVOICE: dict[str, JsonValue] = {
     "amountDue": "20.00",
     "amountPaid": "20.00",
     "amountRemaining": "0.00",
+    "amountCredited": "0.00",
+    "amountGivenBack": "5.00",
     "attemptCount": 1,
     "nextPaymentAttempt": None,
     "periodStart": PERIOD_START,
@@ -161,6 +163,24 @@ _CHECK: JsonValue = {
         }
     ],
 }
+_NOTES: JsonValue = [
+    {
+        "id": "cn_1TgRd8Hv7cXr4KaZc0Qn5bYe",
+        "number": "0QKUWC2H-0002-CN-01",
+        "status": "issued",
+        "total": "5.00",
+        "takenOff": "0.00",
+        "refunded": "5.00",
+        "toBalance": "0.00",
+        "outside": "0.00",
+        "currency": "usd",
+        "reasonCode": "product_unsatisfactory",
+        "reason": given_back_words("product_unsatisfactory"),
+        "memo": "For the outage on 12 March",
+        "issuedAt": NOW,
+        "voidedAt": None,
+    }
+]
 _PAYMENTS: JsonValue = {
     "payments": [
         {
@@ -235,10 +255,13 @@ EXAMPLES: Examples = {
         problems=(*READING, NOT_FITTING_QUERY, InvalidCursor()),
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}"): Example(
-        answer={**_INVOICE, "subtotal": "20.00", "lines": _LINES, "check": _CHECK},
+        answer={**_INVOICE, "subtotal": "20.00", "lines": _LINES, "check": _CHECK, "creditNotes": _NOTES},
         problems=(*READING, InvoiceNotFound()),
     ),
     ("GET", "/api/v1/billing/invoices/{invoice_id}/pdf"): Example(
+        problems=(*READING, InvoiceNotFound(), InvoiceNotFinal(), NothingCharged())
+    ),
+    ("GET", "/api/v1/billing/invoices/{invoice_id}/credit-notes/{note_id}/pdf"): Example(
         problems=(*READING, InvoiceNotFound(), InvoiceNotFinal(), NothingCharged())
     ),
     ("POST", "/api/v1/billing/invoices/{invoice_id}/pay"): Example(

@@ -1,16 +1,22 @@
 """Invoices on the wire: as mirrored from Stripe, and beside our own count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from helvetia.billing.credit_notes.model import CreditNoteRecord, GivenBack
 from helvetia.billing.model import InvoiceLineRecord, InvoicePage, InvoiceRecord
+from helvetia.billing.payments.model import given_back_words
 from helvetia.costs.estimate.check_invoice import CheckedLine, InvoiceCheck
 from helvetia.kernel.money import Money
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
 
 
 class InvoiceAnswer(WireAnswer):
-    """An invoice as mirrored from Stripe; amounts in `currency`."""
+    """An invoice as mirrored from Stripe; amounts in `currency`.
+
+    `amountCredited`: what credit notes took off what was left to pay. `amountGivenBack`: what came back of what was
+    paid, by refunds (those under way too), on the balance, or by other means.
+    """
 
     id: str
     number: str | None
@@ -20,6 +26,8 @@ class InvoiceAnswer(WireAnswer):
     amount_due: WireDecimal
     amount_paid: WireDecimal
     amount_remaining: WireDecimal
+    amount_credited: WireDecimal
+    amount_given_back: WireDecimal
     attempt_count: int
     next_payment_attempt: WireInstant | None
     period_start: WireInstant
@@ -66,12 +74,36 @@ class InvoiceCheckAnswer(WireAnswer):
     lines: list[CheckedLineAnswer]
 
 
+class CreditNoteAnswer(WireAnswer):
+    """A credit note; `status`: issued, or void (the invoice is owed as before). Of `total`, `takenOff` lowered what was
+    left to pay; `refunded`, `toBalance` and `outside` (by other means) came back of what was paid.
+    """
+
+    id: str
+    number: str
+    status: str
+    total: WireDecimal
+    taken_off: WireDecimal
+    refunded: WireDecimal
+    to_balance: WireDecimal
+    outside: WireDecimal
+    currency: str
+    reason_code: str | None
+    reason: str | None
+    memo: str | None
+    issued_at: WireInstant
+    voided_at: WireInstant | None
+
+
 class InvoiceDetailAnswer(InvoiceAnswer):
-    """An invoice with its lines; `check`: those of usage beside our own count, null while prices are not verified."""
+    """An invoice with its lines and credit notes, oldest first; `check`: its lines of usage beside our own count, null
+    while prices are not verified.
+    """
 
     subtotal: WireDecimal
     lines: list[InvoiceLineAnswer]
     check: InvoiceCheckAnswer | None
+    credit_notes: list[CreditNoteAnswer]
 
 
 class InvoiceListAnswer(WireAnswer):
@@ -82,22 +114,46 @@ class InvoiceListAnswer(WireAnswer):
     as_of: WireInstant | None
 
 
-def to_wire_invoices(page: InvoicePage) -> InvoiceListAnswer:
+def to_wire_invoices(page: InvoicePage, back: Mapping[str, GivenBack]) -> InvoiceListAnswer:
     return InvoiceListAnswer(
-        invoices=[_to_wire_invoice(invoice) for invoice in page.invoices],
+        invoices=[_to_wire_invoice(invoice, back.get(invoice.stripe_invoice_id)) for invoice in page.invoices],
         next_cursor=page.next_cursor,
         as_of=page.as_of,
     )
 
 
 def to_wire_invoice_detail(
-    invoice: InvoiceRecord, lines: Sequence[InvoiceLineRecord], check: InvoiceCheck
+    invoice: InvoiceRecord,
+    lines: Sequence[InvoiceLineRecord],
+    check: InvoiceCheck,
+    notes: Sequence[CreditNoteRecord],
+    back: GivenBack | None,
 ) -> InvoiceDetailAnswer:
     return InvoiceDetailAnswer(
-        **dict(_to_wire_invoice(invoice)),
+        **dict(_to_wire_invoice(invoice, back)),
         subtotal=_amount(invoice.subtotal_minor, invoice.currency),
         lines=[_to_wire_line(line, invoice.currency) for line in lines],
         check=_to_wire_check(check, invoice.currency) if check.is_possible else None,
+        credit_notes=[_to_wire_note(note) for note in notes],
+    )
+
+
+def _to_wire_note(note: CreditNoteRecord) -> CreditNoteAnswer:
+    return CreditNoteAnswer(
+        id=note.stripe_credit_note_id,
+        number=note.number,
+        status=note.status.value,
+        total=_amount(note.total_minor, note.currency),
+        taken_off=_amount(note.before_payment_minor, note.currency),
+        refunded=_amount(note.refunded_minor, note.currency),
+        to_balance=_amount(note.to_balance_minor, note.currency),
+        outside=_amount(note.outside_minor, note.currency),
+        currency=note.currency,
+        reason_code=note.reason,
+        reason=given_back_words(note.reason),
+        memo=note.memo,
+        issued_at=note.issued_at,
+        voided_at=note.voided_at,
     )
 
 
@@ -135,7 +191,7 @@ def _to_wire_checked(line: CheckedLine, currency: str) -> CheckedLineAnswer:
     )
 
 
-def _to_wire_invoice(invoice: InvoiceRecord) -> InvoiceAnswer:
+def _to_wire_invoice(invoice: InvoiceRecord, back: GivenBack | None) -> InvoiceAnswer:
     currency = invoice.currency
     return InvoiceAnswer(
         id=invoice.stripe_invoice_id,
@@ -146,6 +202,8 @@ def _to_wire_invoice(invoice: InvoiceRecord) -> InvoiceAnswer:
         amount_due=_amount(invoice.amount_due_minor, currency),
         amount_paid=_amount(invoice.amount_paid_minor, currency),
         amount_remaining=_amount(invoice.amount_remaining_minor, currency),
+        amount_credited=_amount(invoice.credited_before_minor, currency),
+        amount_given_back=_amount(0 if back is None else back.total_minor, currency),
         attempt_count=invoice.attempt_count,
         next_payment_attempt=invoice.next_payment_attempt_at,
         period_start=invoice.period_start,

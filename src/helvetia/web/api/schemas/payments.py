@@ -9,7 +9,10 @@ from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
 
 
 class PaymentAnswer(WireAnswer):
-    """`kind`: payment, failed_attempt or refund. `reason` says in plain words why, where something went wrong."""
+    """`kind`: payment, failed_attempt or refund; and of a credit note what no refund says: taken_off (of what was left
+    to pay), to_balance, outside (given back by other means), its `id` followed by a colon and the kind, its `status`
+    issued or void. `reason` says in plain words why something failed or went back.
+    """
 
     id: str
     kind: str

@@ -14,11 +14,18 @@ from helvetia.billing.service import BillingService
 from helvetia.costs.export import csv_lines
 from helvetia.costs.service import CostService
 from helvetia.kernel.identity import AccountId
-from helvetia.web.api.payment_controller import InvoiceId
+from helvetia.web.api.payment_controller import CreditNoteId, InvoiceId
 from helvetia.web.dashboard.blocks import read_block
 from helvetia.web.dashboard.frame import PageName
 from helvetia.web.dashboard.invoices.detail_view import InvoiceFacts, to_detail_view
-from helvetia.web.dashboard.invoices.list_view import COLUMNS, to_file_row, to_list_view, to_payment_view
+from helvetia.web.dashboard.invoices.list_view import (
+    COLUMNS,
+    NOTHING,
+    ListFacts,
+    to_file_row,
+    to_list_view,
+    to_payment_view,
+)
 from helvetia.web.dashboard.invoices.query import InvoiceQuery, to_query
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.middleware.authenticate import BillingReader, Caller
@@ -57,6 +64,7 @@ class InvoicePageController:
         add(f"{_PATH}/export", self.export)
         add(f"{_PATH}/{{invoice_id}}", self.show_invoice)
         add(f"{_PATH}/{{invoice_id}}/pdf", self.get_pdf)
+        add(f"{_PATH}/{{invoice_id}}/credit-notes/{{note_id}}/pdf", self.get_note_pdf)
         add("/billing/payments", self.show_payments)
 
     async def show_list(
@@ -66,10 +74,14 @@ class InvoicePageController:
         query, account_id = _query(caller, year, status), caller.account_id
         found = await self._billing.get_invoices(account_id, limit=_SHOWN, cursor=cursor or None, wanted=query.wanted)
         owed = await self._billing.get_invoices(account_id, limit=PAGE_SIZE_MAX, wanted=InvoiceFilter(status="open"))
+        facts = ListFacts(
+            page=found,
+            owed=[invoice for invoice in owed.invoices if invoice.amount_remaining_minor > 0],
+            years=await self._facts.years(account_id),
+            back=await self._facts.given_back(account_id, [one.stripe_invoice_id for one in found.invoices]),
+        )
         view = to_list_view(
-            found,
-            [invoice for invoice in owed.invoices if invoice.amount_remaining_minor > 0],
-            await self._facts.years(account_id),
+            facts,
             query,
             may_pay=caller.allows(Permission.MOVE_MONEY),
             is_later_page=bool(cursor),
@@ -92,7 +104,8 @@ class InvoicePageController:
         cursor: str | None = None
         for _ in range(_FILE_PAGES_MAX):
             page = await self._billing.get_invoices(account_id, limit=PAGE_SIZE_MAX, cursor=cursor, wanted=wanted)
-            yield csv_lines([to_file_row(invoice) for invoice in page.invoices])
+            back = await self._facts.given_back(account_id, [one.stripe_invoice_id for one in page.invoices])
+            yield csv_lines([to_file_row(one, back.get(one.stripe_invoice_id, NOTHING)) for one in page.invoices])
             cursor = page.next_cursor
             if cursor is None:
                 return
@@ -106,6 +119,7 @@ class InvoicePageController:
         facts = InvoiceFacts(
             invoice=invoice,
             lines=lines,
+            notes=await self._facts.credit_notes(account_id, invoice.stripe_invoice_id),
             check=await self._costs.check_invoice(account_id, lines, is_final=is_final),
             payments=None if payments is None else payments.entries,
             metrics=self._facts.metrics_by_price(),
@@ -120,6 +134,11 @@ class InvoicePageController:
     async def get_pdf(self, caller: BillingReader, invoice_id: InvoiceId) -> Response:
         """Leads to the PDF at Stripe by a fresh link."""
         return RedirectResponse(await self._payments.pdf_address(caller.account_id, invoice_id), _SEE_OTHER)
+
+    async def get_note_pdf(self, caller: BillingReader, invoice_id: InvoiceId, note_id: CreditNoteId) -> Response:
+        """Leads to a credit note's PDF at Stripe by a fresh link."""
+        address = await self._payments.credit_note_address(caller.account_id, invoice_id, note_id)
+        return RedirectResponse(address, _SEE_OTHER)
 
     async def show_payments(self, request: Request, caller: BillingReader, cursor: Text = "") -> Response:
         """What was paid, declined and given back."""

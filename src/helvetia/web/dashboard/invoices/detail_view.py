@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from helvetia.billing.credit_notes.model import CreditNoteRecord, GivenBack, given_back
 from helvetia.billing.model import InvoiceLineRecord, InvoiceRecord
-from helvetia.billing.payments.model import PaymentEntry
+from helvetia.billing.payments.model import PaymentEntry, of_invoice
 from helvetia.costs.estimate.check_invoice import CheckedLine, InvoiceCheck
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.web.dashboard.invoices.check_view import CheckView, to_check_view
-from helvetia.web.dashboard.invoices.list_view import PATH, PaymentRow, payment_row
-from helvetia.web.dashboard.invoices.query import InvoiceQuery
+from helvetia.web.dashboard.invoices.money_view import NoteRow, note_row, standing
+from helvetia.web.dashboard.invoices.payment_rows import PaymentRow, payment_row
+from helvetia.web.dashboard.invoices.query import PATH, InvoiceQuery
 from helvetia.web.dashboard.usage.query import PeriodKind, instant_text
 from helvetia.web.dashboard.usage.view import EXPLORER
 from helvetia.web.dashboard.usage.words import metric_title, metric_unit
@@ -47,12 +49,14 @@ class InvoiceDetailView:
     status: str
     tone: str
     note: str
+    standing: Sequence[str]
     pdf: str | None
     pay_link: str | None
     pay_label: str
     lines: Sequence[LineRow]
     sums: Sequence[Sum]
     check: CheckView | None
+    notes: Sequence[NoteRow]
     attempts: Sequence[PaymentRow] | None
     back: str
 
@@ -61,12 +65,21 @@ class InvoiceDetailView:
 class InvoiceFacts:
     invoice: InvoiceRecord
     lines: Sequence[InvoiceLineRecord]
+    notes: Sequence[CreditNoteRecord]
     check: InvoiceCheck
     payments: Sequence[PaymentEntry] | None
     metrics: Mapping[str, UsageMetric]
     query: InvoiceQuery
     may_pay: bool
     voice: Voice
+
+    @property
+    def own_payments(self) -> Sequence[PaymentEntry] | None:
+        return of_invoice(self.payments, self.invoice.stripe_invoice_id)
+
+    @property
+    def back(self) -> GivenBack:
+        return given_back(self.notes, self.own_payments)
 
     def money(self, amount_minor: int) -> str:
         return self.voice.money(amount_minor, self.invoice.currency)
@@ -78,29 +91,31 @@ def to_detail_view(facts: InvoiceFacts) -> InvoiceDetailView:
     status, tone = invoice_status(invoice.status, voice)
     own = f"{PATH}/{invoice.stripe_invoice_id}"
     is_payable = facts.may_pay and invoice.status == "open" and invoice.amount_remaining_minor > 0
-    attempts = facts.payments
+    attempts = facts.own_payments
     return InvoiceDetailView(
         number=invoice.number or voice.say("not yet numbered"),
         sentence=_sentence(facts),
         status=status,
         tone=tone,
         note=_note(facts),
+        standing=standing(invoice, facts.back, voice),
         pdf=None if invoice.finalized_at is None else facts.query.address(f"{own}/pdf"),
         pay_link=facts.query.address("/billing/pay") if is_payable else None,
         pay_label=voice.say("Pay what is open"),
         lines=[_line(line, facts) for line in facts.lines],
         sums=_sums(facts),
         check=_check(facts),
-        attempts=None if attempts is None else [
-            payment_row(one, facts.query, voice) for one in attempts if one.invoice_id == invoice.stripe_invoice_id
-        ],
+        notes=[note_row(note, facts.query, voice) for note in facts.notes],
+        attempts=None if attempts is None else [payment_row(one, facts.query, voice) for one in attempts],
         back=facts.query.address(PATH),
-    )  # fmt: skip
+    )
 
 
 def _sentence(facts: InvoiceFacts) -> str:
     invoice, voice = facts.invoice, facts.voice
     amount = facts.money(invoice.total_minor)
+    if invoice.status == "paid" and invoice.credited_before_minor == invoice.total_minor > 0:
+        return voice.say("{amount}, taken back by a credit note. Nothing is owed on it.", amount=amount)
     if invoice.status == "paid" and invoice.paid_at is not None:
         return voice.say("{amount}, paid on {day}.", amount=amount, day=voice.day(invoice.paid_at))
     if invoice.status == "open":
@@ -170,7 +185,7 @@ def _sums(facts: InvoiceFacts) -> list[Sum]:
     """Subtotal, what was taken off or added, total, and what was paid or is open."""
     invoice, voice = facts.invoice, facts.voice
     terms_minor = invoice.total_minor - invoice.subtotal_minor
-    balance_minor = invoice.amount_due_minor - invoice.total_minor
+    balance_minor = invoice.from_balance_minor
     rows = [Sum(label=voice.say("Total"), amount=facts.money(invoice.total_minor), is_total=True)]
     if terms_minor:
         rows = [
@@ -180,8 +195,12 @@ def _sums(facts: InvoiceFacts) -> list[Sum]:
         ]
     if balance_minor and invoice.status != "void":
         rows.append(Sum(label=voice.say("From the balance"), amount=facts.money(balance_minor)))
+    if invoice.credited_before_minor:
+        rows.append(Sum(label=voice.say("Credit notes"), amount=facts.money(-invoice.credited_before_minor)))
     if invoice.amount_paid_minor:
         rows.append(Sum(label=voice.say("Paid"), amount=facts.money(-invoice.amount_paid_minor)))
     if invoice.status == "open":
         rows.append(Sum(label=voice.say("Open"), amount=facts.money(invoice.amount_remaining_minor), is_total=True))
+    if facts.back.total_minor:
+        rows.append(Sum(label=voice.say("Given back"), amount=facts.money(facts.back.total_minor)))
     return rows

@@ -1,19 +1,33 @@
 """The list of invoices and the history of payments as rows, and the list as a file. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
+from helvetia.billing.credit_notes.model import GivenBack
 from helvetia.billing.model import InvoicePage, InvoiceRecord
-from helvetia.billing.payments.model import PaymentEntry, PaymentKind, Payments
+from helvetia.billing.payments.model import Payments
 from helvetia.kernel.money import Money
-from helvetia.web.dashboard.invoices.query import STATUSES, InvoiceQuery
-from helvetia.web.dashboard.reasons import reason_words
+from helvetia.web.dashboard.invoices.payment_rows import PaymentRow, payment_row
+from helvetia.web.dashboard.invoices.query import PATH, STATUSES, InvoiceQuery
 from helvetia.web.dashboard.voice import Voice
 from helvetia.web.dashboard.words import invoice_status
 
-PATH = "/billing/invoices"
-COLUMNS = ("number", "status", "issued", "periodStart", "periodEnd", "subtotal", "total", "paid", "open", "currency")
+NOTHING = GivenBack()
+COLUMNS = (
+    "number",
+    "status",
+    "issued",
+    "periodStart",
+    "periodEnd",
+    "subtotal",
+    "total",
+    "paid",
+    "open",
+    "currency",
+    "credited",
+    "givenBack",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +49,8 @@ class InvoiceLine:
     attempts: str
     total: str
     open: str | None
+    credited: str | None
+    given_back: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +68,6 @@ class InvoiceListView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentRow:
-    at: str
-    what: str
-    tone: str
-    method: str
-    reason: str
-    number: str | None
-    link: str | None
-    amount: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentListView:
     """`rows` None: neither Stripe nor a copy could be read."""
 
@@ -73,11 +77,21 @@ class PaymentListView:
     next_link: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFacts:
+    """`owed` are all that are open, whatever the filter; `back`: what came back of an invoice, by its id."""
+
+    page: InvoicePage
+    owed: Sequence[InvoiceRecord]
+    years: Sequence[int]
+    back: Mapping[str, GivenBack]
+
+
 def to_list_view(
-    page: InvoicePage, owed: Sequence[InvoiceRecord], years: Sequence[int], query: InvoiceQuery, *, may_pay: bool,
-    is_later_page: bool, voice: Voice,
-) -> InvoiceListView:  # fmt: skip
-    """Everything that the page says; `owed` are all that are open, whatever the filter."""
+    facts: ListFacts, query: InvoiceQuery, *, may_pay: bool, is_later_page: bool, voice: Voice
+) -> InvoiceListView:
+    """Everything that the page says."""
+    page, owed, years = facts.page, facts.owed, facts.years
     open_minor = sum(invoice.amount_remaining_minor for invoice in owed)
     sentence = voice.say("Nothing is open.")
     if open_minor:
@@ -95,7 +109,7 @@ def to_list_view(
             for one in STATUSES
         ],
         organization=query.organization,
-        rows=[_line(invoice, query, voice) for invoice in page.invoices],
+        rows=[_line(one, facts.back.get(one.stripe_invoice_id, NOTHING), query, voice) for one in page.invoices],
         empty=voice.say("No invoice is like that.") if is_filtered else voice.say("There are no invoices yet."),
         next_link=None if page.next_cursor is None else query.address(PATH, cursor=page.next_cursor),
         first_link=query.address(PATH) if is_later_page else None,
@@ -103,7 +117,7 @@ def to_list_view(
     )
 
 
-def _line(invoice: InvoiceRecord, query: InvoiceQuery, voice: Voice) -> InvoiceLine:
+def _line(invoice: InvoiceRecord, back: GivenBack, query: InvoiceQuery, voice: Voice) -> InvoiceLine:
     status, tone = invoice_status(invoice.status, voice)
     own = f"{PATH}/{invoice.stripe_invoice_id}"
     plain = InvoiceQuery(wanted=type(query.wanted)(), organization=query.organization)
@@ -120,10 +134,16 @@ def _line(invoice: InvoiceRecord, query: InvoiceQuery, voice: Voice) -> InvoiceL
         attempts=tried if invoice.status != "paid" or invoice.attempt_count > 1 else "",
         total=voice.money(invoice.total_minor, invoice.currency),
         open=voice.money(invoice.amount_remaining_minor, invoice.currency) if is_open else None,
+        credited=_money(invoice.credited_before_minor, invoice, voice),
+        given_back=_money(back.total_minor, invoice, voice),
     )
 
 
-def to_file_row(invoice: InvoiceRecord) -> tuple[str, ...]:
+def _money(amount_minor: int, invoice: InvoiceRecord, voice: Voice) -> str | None:
+    return voice.money(amount_minor, invoice.currency) if amount_minor else None
+
+
+def to_file_row(invoice: InvoiceRecord, back: GivenBack = NOTHING) -> tuple[str, ...]:
     """Plain decimals and instants in UTC; never in the forms of a language."""
 
     def amount(amount_minor: int) -> str:
@@ -139,6 +159,8 @@ def to_file_row(invoice: InvoiceRecord) -> tuple[str, ...]:
         amount(invoice.amount_paid_minor),
         amount(invoice.amount_remaining_minor if invoice.status == "open" else 0),
         invoice.currency.upper(),
+        amount(invoice.credited_before_minor),
+        amount(back.total_minor),
     )
 
 
@@ -151,23 +173,3 @@ def to_payment_view(found: Payments | None, query: InvoiceQuery, late_after_s: i
     following = None if found.next_cursor is None else query.address("/billing/payments", cursor=found.next_cursor)
     rows = [payment_row(one, query, voice) for one in found.entries]
     return PaymentListView(as_of=as_of, is_late=is_late, rows=rows, next_link=following)
-
-
-def payment_row(entry: PaymentEntry, query: InvoiceQuery, voice: Voice) -> PaymentRow:
-    """Money taken, an attempt that failed with the bank's reason in plain words, or money given back."""
-    what, tone = {
-        PaymentKind.PAYMENT: (voice.say("Paid"), "good"),
-        PaymentKind.FAILED_ATTEMPT: (voice.say("Declined"), "bad"),
-        PaymentKind.REFUND: (voice.say("Given back"), ""),
-    }[entry.kind]
-    signed = -entry.amount_minor if entry.kind is PaymentKind.REFUND else entry.amount_minor
-    return PaymentRow(
-        at=voice.full_instant(entry.happened_at),
-        what=what,
-        tone=tone,
-        method=entry.method or "",
-        reason=reason_words(entry.reason_code, voice) or "",
-        number=entry.invoice_number,
-        link=None if entry.invoice_id is None else query.address(f"{PATH}/{entry.invoice_id}"),
-        amount=voice.money(signed, entry.currency),
-    )

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from helvetia.billing.model import InvoiceFilter
 
+PATH = "/billing/invoices"
 STATUSES = ("open", "paid", "draft", "void", "uncollectible")
 _YEAR_FIRST, _YEAR_LAST = 2000, 9998
 
