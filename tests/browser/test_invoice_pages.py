@@ -91,6 +91,11 @@ async def _history(world: WebWorld, user: User, now: datetime) -> tuple[str, str
     return "/billing/payments", "Credit note: put on your balance"
 
 
+async def _next(world: WebWorld, user: User, now: datetime) -> tuple[str, str]:
+    await _equal(world, user, now)
+    return "/billing/invoices/next", "Check before it is final"
+
+
 STATES: Mapping[str, Callable[[WebWorld, User, datetime], Awaitable[tuple[str, str]]]] = {
     "equal": _equal,
     "different": _different,
@@ -99,8 +104,9 @@ STATES: Mapping[str, Callable[[WebWorld, User, datetime], Awaitable[tuple[str, s
     "credited": _credited,
     "list": _list,
     "history": _history,
+    "next": _next,
 }
-NARROW = ("given back", "credited", "list", "history")
+NARROW = ("given back", "credited", "list", "history", "next")
 SMALL = [("equal", "light", 1280), ("different", "dark", 360), ("different", "light", 1280), ("draft", "dark", 1280)]
 SMALL += [(state, theme, width) for state in NARROW for theme, width in (("light", 360), ("dark", 1280))]
 FULL = [(state, theme, width) for state in STATES for theme in ("light", "dark") for width in (1280, 360)]

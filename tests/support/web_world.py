@@ -228,7 +228,7 @@ async def web_world(
         UsageLiveController(clock, pages, usage_reader, feed),
         ServiceUsagePageController(pages, usage_reader, history),
         HistoryPageController(pages, usage_reader, forecasts),
-        InvoicePageController(pages, billing, payments, invoice_facts, costs),
+        InvoicePageController(pages, billing, payments, invoice_facts, costs, estimates),
         NoticePageController(pages, notifications),
     )
     answers = IdempotentAnswers(database, clock)

@@ -62,6 +62,7 @@ def choose_facts(record: SubscriptionRecord, known: KnownFacts | None) -> KnownF
 def estimate_invoice(parts: EstimateParts) -> Estimate:
     """The next invoice by our own usage."""
     usage, facts = parts.usage, parts.facts
+    known = None if facts is None else parts.known
     lines, sums = reckon(plain_lines(parts), terms_of(parts))
     tax_basis = tax_basis_of(parts)
     return Estimate(
@@ -70,7 +71,7 @@ def estimate_invoice(parts: EstimateParts) -> Estimate:
         period=usage.period,
         issued_at=parts.issued_at if usage.is_charged else None,
         as_of=usage.as_of,
-        facts_at=None if facts is None or parts.known is None else parts.known.read_at,
+        facts_at=None if known is None else known.read_at,
         is_complete=usage.is_complete and (not usage.is_charged or facts is not None) and tax_basis.is_known,
         tax_basis=tax_basis,
         are_prices_verified=usage.are_prices_verified,
@@ -78,6 +79,8 @@ def estimate_invoice(parts: EstimateParts) -> Estimate:
         sums=sums,
         currency=usage.currency,
         gaps=usage.gaps,
+        checked_at=None if known is None else known.checked_at,
+        differences=() if known is None else known.differences,
     )
 
 

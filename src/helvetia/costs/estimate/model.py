@@ -95,7 +95,8 @@ class Estimate:
 
     `as_of` is our usage's moment, `facts_at` when Stripe's part was read (None: not read, so left out).
     `is_complete`: nothing is known to be missing from it. `issued_at`: when the invoice will be made; None where none
-    will. Without a known `tax_basis` no tax is in any figure.
+    will. Without a known `tax_basis` no tax is in any figure. `checked_at`: when these terms were last compared with
+    Stripe's own preview (None: not yet), and `differences` what came of it.
     """
 
     account_id: AccountId
@@ -111,6 +112,8 @@ class Estimate:
     sums: Sums
     currency: str
     gaps: Sequence[UsageGap]
+    checked_at: datetime | None = None
+    differences: Sequence["EstimateDifference"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

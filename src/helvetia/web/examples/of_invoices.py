@@ -107,6 +107,8 @@ _ESTIMATE: JsonValue = {
     "amountDue": "18.16",
     "balanceAfter": "0.00",
     "gaps": [],
+    "checkedAt": "2026-03-15T10:17:02Z",
+    "differences": [],
 }
 _INVOICE: dict[str, JsonValue] = {
     "id": INVOICE_ID,

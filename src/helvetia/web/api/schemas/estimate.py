@@ -57,13 +57,22 @@ class EstimateTaxAnswer(WireAnswer):
     amount: WireDecimal
 
 
+class EstimateDifferenceAnswer(WireAnswer):
+    """A figure in which Stripe's own preview differed."""
+
+    place: str
+    ours: str
+    stripes: str
+
+
 class EstimateAnswer(WireAnswer):
     """The next invoice: `subtotal` − discounts + added taxes = `total`; + `balanceApplied` = `amountDue`.
 
     `issuedAt` is when it will be made, null where none will. `asOf` is the moment of the usage, `stripeAsOf` when
     discounts, taxes and balance were read from Stripe: null when they were not, then they are missing here.
     `complete`: nothing is known to be missing. `taxNote` says where the taxes come from; with `taxKnown` false none is
-    in any figure, and the tax of a line is null.
+    in any figure, and the tax of a line is null. `checkedAt` is when it was compared with Stripe's own preview (null:
+    not yet), `differences` what that found: none, if all is well.
     """
 
     is_charged: bool
@@ -86,6 +95,8 @@ class EstimateAnswer(WireAnswer):
     amount_due: WireDecimal
     balance_after: WireDecimal
     gaps: list[GapAnswer]
+    checked_at: WireInstant | None
+    differences: list[EstimateDifferenceAnswer]
 
 
 def to_wire_estimate(estimate: Estimate) -> EstimateAnswer:
@@ -111,6 +122,11 @@ def to_wire_estimate(estimate: Estimate) -> EstimateAnswer:
         amount_due=_amount(sums.amount_due_minor, currency),
         balance_after=_amount(sums.balance_after_minor, currency),
         gaps=[to_wire_gap(gap) for gap in estimate.gaps],
+        checked_at=estimate.checked_at,
+        differences=[
+            EstimateDifferenceAnswer(place=one.place, ours=one.ours, stripes=one.stripes)
+            for one in estimate.differences
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from helvetia.billing.model import PAGE_SIZE_MAX, InvoiceFilter
 from helvetia.billing.payments.invoice_facts_service import InvoiceFactsService
 from helvetia.billing.payments.service import PaymentService
 from helvetia.billing.service import BillingService
+from helvetia.costs.estimate.service import EstimateService
 from helvetia.costs.export import csv_lines
 from helvetia.costs.service import CostService
 from helvetia.kernel.identity import AccountId
@@ -26,6 +27,7 @@ from helvetia.web.dashboard.invoices.list_view import (
     to_list_view,
     to_payment_view,
 )
+from helvetia.web.dashboard.invoices.next_view import NEXT_PATH, to_next_view
 from helvetia.web.dashboard.invoices.query import InvoiceQuery, to_query
 from helvetia.web.dashboard.pages import Pages
 from helvetia.web.middleware.authenticate import BillingReader, Caller
@@ -49,12 +51,14 @@ class InvoicePageController:
         payments: PaymentService,
         facts: InvoiceFactsService,
         costs: CostService,
+        estimates: EstimateService,
     ) -> None:
         self._pages = pages
         self._billing = billing
         self._payments = payments
         self._facts = facts
         self._costs = costs
+        self._estimates = estimates
 
     def add_to(self, router: APIRouter) -> None:
         def add(path: str, endpoint: object) -> None:
@@ -62,6 +66,7 @@ class InvoicePageController:
 
         add(_PATH, self.show_list)
         add(f"{_PATH}/export", self.export)
+        add(NEXT_PATH, self.show_next)
         add(f"{_PATH}/{{invoice_id}}", self.show_invoice)
         add(f"{_PATH}/{{invoice_id}}/pdf", self.get_pdf)
         add(f"{_PATH}/{{invoice_id}}/credit-notes/{{note_id}}/pdf", self.get_note_pdf)
@@ -78,6 +83,7 @@ class InvoicePageController:
             page=found,
             owed=[invoice for invoice in owed.invoices if invoice.amount_remaining_minor > 0],
             years=await self._facts.years(account_id),
+            estimate=await read_block("next invoice", self._estimates.estimate(account_id)),
             back=await self._facts.given_back(account_id, [one.stripe_invoice_id for one in found.invoices]),
         )
         view = to_list_view(
@@ -109,6 +115,12 @@ class InvoicePageController:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def show_next(self, request: Request, caller: BillingReader) -> Response:
+        """The next invoice as things stand, beside what Stripe has of it."""
+        estimate = await self._estimates.estimate(caller.account_id)
+        view = to_next_view(estimate, _query(caller), self._pages.voice(request))
+        return await self._pages.render(request, caller, "invoices/next.html", view, page=PageName.INVOICES)
 
     async def show_invoice(self, request: Request, caller: BillingReader, invoice_id: InvoiceId) -> Response:
         """One invoice; another account's is as missing."""

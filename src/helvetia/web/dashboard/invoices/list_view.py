@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from helvetia.billing.credit_notes.model import GivenBack
-from helvetia.billing.model import InvoicePage, InvoiceRecord
+from helvetia.billing.model import InvoiceFilter, InvoicePage, InvoiceRecord
 from helvetia.billing.payments.model import Payments
+from helvetia.costs.estimate.model import Estimate
 from helvetia.kernel.money import Money
+from helvetia.web.dashboard.invoices.next_view import NEXT_PATH, next_sentence
 from helvetia.web.dashboard.invoices.payment_rows import PaymentRow, payment_row
 from helvetia.web.dashboard.invoices.query import PATH, STATUSES, InvoiceQuery
 from helvetia.web.dashboard.voice import Voice
@@ -56,6 +58,8 @@ class InvoiceLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceListView:
     sentence: str
+    upcoming: str | None
+    upcoming_link: str
     pay_label: str | None
     years: Sequence[Choice]
     statuses: Sequence[Choice]
@@ -79,12 +83,16 @@ class PaymentListView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFacts:
-    """`owed` are all that are open, whatever the filter; `back`: what came back of an invoice, by its id."""
+    """`owed` are all that are open, whatever the filter; `back`: what came back of an invoice, by its id.
+
+    `estimate`: the next invoice; None where it cannot be read.
+    """
 
     page: InvoicePage
     owed: Sequence[InvoiceRecord]
     years: Sequence[int]
     back: Mapping[str, GivenBack]
+    estimate: Estimate | None = None
 
 
 def to_list_view(
@@ -102,6 +110,8 @@ def to_list_view(
     is_filtered = query.wanted.year is not None or query.wanted.status is not None
     return InvoiceListView(
         sentence=sentence,
+        upcoming=None if facts.estimate is None else next_sentence(facts.estimate, voice),
+        upcoming_link=plain(query).address(NEXT_PATH),
         pay_label=voice.say("Pay what is open") if open_minor and may_pay else None,
         years=[Choice(value=str(year), words=str(year), is_chosen=year == query.wanted.year) for year in years],
         statuses=[
@@ -117,16 +127,20 @@ def to_list_view(
     )
 
 
+def plain(query: InvoiceQuery) -> InvoiceQuery:
+    """The same account, without the list's filters."""
+    return InvoiceQuery(wanted=InvoiceFilter(), organization=query.organization)
+
+
 def _line(invoice: InvoiceRecord, back: GivenBack, query: InvoiceQuery, voice: Voice) -> InvoiceLine:
     status, tone = invoice_status(invoice.status, voice)
     own = f"{PATH}/{invoice.stripe_invoice_id}"
-    plain = InvoiceQuery(wanted=type(query.wanted)(), organization=query.organization)
     tried = voice.many("tried once", "tried {count} times", invoice.attempt_count) if invoice.attempt_count else ""
     is_open = invoice.status == "open" and invoice.amount_remaining_minor != invoice.total_minor
     return InvoiceLine(
         number=invoice.number or voice.say("not yet numbered"),
-        link=plain.address(own),
-        pdf=None if invoice.finalized_at is None else plain.address(f"{own}/pdf"),
+        link=plain(query).address(own),
+        pdf=None if invoice.finalized_at is None else plain(query).address(f"{own}/pdf"),
         issued=voice.short_day(invoice.issued_at),
         period=voice.span(invoice.period_start, invoice.period_end),
         status=status,
