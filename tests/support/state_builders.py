@@ -221,7 +221,7 @@ async def _meter_delayed(stage: Stage) -> tuple[Seen, ...]:
             " WHERE account_id = %s AND name = 'web'",
             (to_ns(stage.now - timedelta(hours=2)), seen_ns, stage.account_id),
         )
-    told = "Nothing was heard of a late node since 09:37:23 UTC."
+    told = "Nothing was heard of the host of web since 09:37:23 UTC."
     return (Seen(path=OVERVIEW, words=told), Seen(path="/billing/usage", words=told))
 
 

@@ -21,6 +21,7 @@ from helvetia.costs.history import (
     make_history,
     price_blocks,
 )
+from helvetia.costs.model import LATE_AFTER
 from helvetia.database.pool import Database, Transaction
 from helvetia.kernel.clock import Clock
 from helvetia.kernel.identity import AccountId, ServiceId
@@ -48,6 +49,7 @@ class ServiceUsage:
     history: UsageHistory
     runs: Sequence[ServiceRun]
     shown: ShownFigures
+    late_hosts: Sequence[LateHost] = ()
 
 
 class UsageHistoryService:
@@ -97,8 +99,20 @@ class UsageHistoryService:
             totals = await store_usage.totals(tx, account_id, wanted.period, service_id)
             runs = await store.runs(tx, account_id, service_id, wanted.period, limit=RUNS_SHOWN_MAX)
             shown = await store_shown.shown_figures(tx, account_id, service_id, wanted.period)
+            late_before = min(self._clock.now(), wanted.period.ends_at) - LATE_AFTER
+            late_hosts: Sequence[LateHost] = ()
+            if totals.as_of is not None and totals.as_of < late_before:
+                late_hosts = await store_usage.late_hosts(tx, account_id, late_before, service_id)
         name = names.get(service_id, "")
-        return ServiceUsage(service_id=service_id, name=name, totals=totals, history=history, runs=runs, shown=shown)
+        return ServiceUsage(
+            service_id=service_id,
+            name=name,
+            totals=totals,
+            history=history,
+            runs=runs,
+            shown=shown,
+            late_hosts=late_hosts,
+        )
 
     async def totals(self, account_id: AccountId, wanted: UsageFilter) -> UsageTotals:
         """How fresh and complete the range is, with its gaps, and its base units of every metric."""

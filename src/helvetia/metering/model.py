@@ -364,11 +364,14 @@ class UsageGap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateHost:
-    """A host that something of the account runs or lies on, as far as we know, and of which nothing was heard since."""
+    """A host that something of the account runs or lies on, as far as we know, and of which nothing was heard since.
 
-    node: str
+    Known by the account's own services on it: its name is the operator's, may name another customer, and would tell
+    customers who shares a host with whom.
+    """
+
+    service_names: Sequence[str]
     seen_at: datetime
-    service_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

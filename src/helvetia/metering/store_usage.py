@@ -101,12 +101,12 @@ _STATE = f"SELECT ({_AS_OF}), ({_OPEN})"
 
 # Of each host what was seen last, not first: a host that tells of anything is not late.
 _LATE_HOSTS = """
-SELECT node, max(seen_ns), count(DISTINCT service_id) FROM (
+SELECT array_agg(DISTINCT coalesce(s.name, service_id::text)), max(seen_ns) FROM (
     SELECT node, seen_ns, service_id FROM container_runs
     WHERE account_id = %(account_id)s AND closed_at IS NULL AND finished_ns IS NULL
     UNION ALL SELECT node, seen_ns, service_id FROM storage_holders
     WHERE account_id = %(account_id)s AND closed_at IS NULL AND gone_ns IS NULL
-) AS life
+) AS life LEFT JOIN (SELECT service_id, name FROM services WHERE account_id = %(account_id)s) AS s USING (service_id)
 WHERE %(service_id)s::uuid IS NULL OR service_id = %(service_id)s
 GROUP BY node HAVING max(seen_ns) < %(seen_before_ns)s ORDER BY 2, node LIMIT %(limit)s
 """
@@ -218,7 +218,7 @@ async def late_hosts(
         "limit": HOSTS_SHOWN_MAX,
     }
     rows = await (await tx.execute(_LATE_HOSTS, values)).fetchall()
-    return [LateHost(node=node, seen_at=from_ns(seen_ns), service_count=count) for node, seen_ns, count in rows]
+    return [LateHost(service_names=names, seen_at=from_ns(seen_ns)) for names, seen_ns in rows]
 
 
 async def usage_by_day(

@@ -71,6 +71,13 @@ COLUMNS: Mapping[ListName, Sequence[Column]] = {
         Column(key="starts_at", kind=CellKind.INSTANT),
         Column(key="ends_at", kind=CellKind.INSTANT),
     ),
+    ListName.HOSTS: (
+        Column(key="host"),
+        Column(key="read_until_at", kind=CellKind.INSTANT),
+        Column(key="heard_at", kind=CellKind.INSTANT),
+        Column(key="accounts", kind=CellKind.COUNT),
+        Column(key="services", kind=CellKind.COUNT),
+    ),
     ListName.DIFFERENCES: (
         Column(key="accountId"),
         Column(key="hop"),

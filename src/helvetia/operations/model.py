@@ -22,6 +22,7 @@ class ListName(StrEnum):
     WEBHOOKS = "webhooks"
     OUTBOX = "outbox"
     GAPS = "gaps"
+    HOSTS = "hosts"
     DIFFERENCES = "differences"
 
 
@@ -73,10 +74,10 @@ class Webhooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metering:
-    """`open_gap_count`: stretches of the last day that nothing read; `silent_node_count`: nodes not heard of."""
+    """`open_gap_count`: stretches of the last day that nothing read; `late_host_count`: hosts that tell nothing now."""
 
     open_gap_count: int
-    silent_node_count: int
+    late_host_count: int
     running_count: int
     read_until_at: datetime | None
 

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from helvetia.costs.model import LATE_AFTER
 from helvetia.database.pool import Database, Transaction
 from helvetia.enforcement import store as enforcement_store
 from helvetia.enforcement.model import PaymentState
 from helvetia.enforcement.policy import decide
 from helvetia.enforcement.service import EnforcementService
-from helvetia.kernel.clock import Clock, from_ns
+from helvetia.kernel.clock import Clock, from_ns, to_ns
 from helvetia.meter_reports.settlement.service import SettlementService
 from helvetia.operations import store
 from helvetia.operations.columns import COLUMNS
@@ -107,6 +108,7 @@ class OperationsService:
         return {
             "gaps_since": self._clock.now() - GAPS_WITHIN,
             "heard_since": self._clock.wall() - NODE_SILENT_MAX,
+            "read_since_ns": to_ns(self._clock.now() - LATE_AFTER),
         }
 
 
@@ -125,7 +127,7 @@ def _metering(found: Mapping[str, object]) -> Metering:
     read_until_ns = found["read_until_ns"]
     return Metering(
         open_gap_count=int(str(found["open_gap_count"])),
-        silent_node_count=int(str(found["silent_node_count"])),
+        late_host_count=int(str(found["late_host_count"])),
         running_count=int(str(found["running_count"])),
         read_until_at=None if read_until_ns is None else from_ns(int(str(read_until_ns))),
     )

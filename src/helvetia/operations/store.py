@@ -25,6 +25,20 @@ TASKS = """
 SELECT count(*) AS count, coalesce(sum(amount_minor), 0)::bigint AS amount_minor, currency
 FROM usage_tasks WHERE state IN ('open', 'billing') GROUP BY currency ORDER BY currency
 """
+# A registered node that does not report, or any host (our own too) whose containers or volumes nobody looked at lately.
+_LATE_HOSTS = """
+SELECT coalesce(n.node, l.node) AS host, to_timestamp(l.seen_ns / 1e9) AS read_until_at, n.seen_at AS heard_at,
+       coalesce(l.account_count, 0) AS accounts, coalesce(l.service_count, 0) AS services
+FROM (SELECT node, seen_at FROM nodes WHERE revoked_at IS NULL) AS n FULL JOIN (
+    SELECT node, max(seen_ns) AS seen_ns, count(DISTINCT account_id) AS account_count,
+           count(DISTINCT service_id) AS service_count
+    FROM (SELECT node, seen_ns, account_id, service_id FROM container_runs
+          WHERE closed_at IS NULL AND finished_ns IS NULL
+          UNION ALL SELECT node, seen_ns, account_id, service_id FROM storage_holders
+          WHERE closed_at IS NULL AND gone_ns IS NULL) AS life GROUP BY node
+) AS l USING (node)
+WHERE (n.node IS NOT NULL AND (n.seen_at IS NULL OR n.seen_at < %(heard_since)s)) OR l.seen_ns < %(read_since_ns)s
+"""
 FIGURES = f"""
 SELECT
   (SELECT count(*) FROM subscriptions s JOIN accounts a USING (account_id) WHERE {_OWING}) AS past_due_count,
@@ -36,8 +50,7 @@ SELECT
   (SELECT complete_until_at FROM stripe_event_walk) AS complete_until_at,
   (SELECT min(created_at) FROM meter_reports WHERE state = 'due') AS oldest_due_at,
   (SELECT count(*) FROM metering_findings WHERE kind = 'gap' AND recorded_at >= %(gaps_since)s) AS open_gap_count,
-  (SELECT count(*) FROM nodes WHERE revoked_at IS NULL AND (seen_at IS NULL OR seen_at < %(heard_since)s))
-    AS silent_node_count,
+  (SELECT count(*) FROM ({_LATE_HOSTS}) AS late) AS late_host_count,
   (SELECT count(*) FROM container_runs WHERE closed_at IS NULL) AS running_count,
   (SELECT min(seen_ns) FROM container_runs WHERE closed_at IS NULL) AS read_until_ns
 """
@@ -92,6 +105,7 @@ SELECT a.name AS account, g.account_id, v.name AS service, g.cause, to_timestamp
 FROM metering_findings g JOIN accounts a USING (account_id) LEFT JOIN services v USING (account_id, service_id)
 WHERE g.kind = 'gap' AND g.recorded_at >= %(gaps_since)s ORDER BY g.recorded_at DESC, g.incarnation
 """,
+    ListName.HOSTS: f"{_LATE_HOSTS} ORDER BY read_until_at NULLS LAST, host",
 }
 
 

@@ -9,6 +9,7 @@ from helvetia.web.dashboard.usage.words import metric_title, metric_unit
 from helvetia.web.dashboard.voice import Voice
 
 _HOSTS_NAMED = 3
+_SERVICES_NAMED = 3
 
 
 def metric_head(metric: UsageMetric, voice: Voice) -> str:
@@ -49,10 +50,16 @@ def late_words(hosts: Sequence[LateHost], voice: Voice) -> str:
     """Which hosts are late, as one more sentence of an as-of line; nothing where none is."""
     if not hosts:
         return ""
-    told = [
-        voice.say("{host} since {instant}", host=one.node, instant=voice.instant(one.seen_at))
-        for one in hosts[:_HOSTS_NAMED]
-    ]
+    told = [_host(one, voice) for one in hosts[:_HOSTS_NAMED]]
     if len(hosts) > len(told):
         told.append(voice.many("{count} more host", "{count} more hosts", len(hosts) - len(told)))
     return " " + voice.say("Nothing was heard of {hosts}.", hosts=list_words(told, voice))
+
+
+def _host(host: LateHost, voice: Voice) -> str:
+    """By the reader's own services on it, the first of them named."""
+    names, more = list(host.service_names[:_SERVICES_NAMED]), len(host.service_names) - _SERVICES_NAMED
+    if more > 0:
+        names.append(voice.many("{count} more service", "{count} more services", more))
+    words = {"services": list_words(names, voice), "instant": voice.instant(host.seen_at)}
+    return voice.say("the host of {services} since {instant}", **words)

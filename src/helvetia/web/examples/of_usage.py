@@ -92,6 +92,7 @@ _SERVICE: JsonValue = {
             "detail": "No reading was taken.",
         }
     ],
+    "lateHosts": [],
     "runs": [
         {
             "containerId": CONTAINER_ID,

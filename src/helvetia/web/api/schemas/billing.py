@@ -8,7 +8,7 @@ from helvetia.catalogue.plans import UNLIMITED, ResourceLimits
 from helvetia.costs.model import CurrentUsage, UsageLine
 from helvetia.kernel.money import Money
 from helvetia.subscriptions.model import SubscriptionRecord, limits_of
-from helvetia.web.api.schemas.usage import GapAnswer, to_wire_gap
+from helvetia.web.api.schemas.usage import GapAnswer, LateHostAnswer, to_wire_gap, to_wire_late_host
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
 
 
@@ -76,14 +76,6 @@ class UsageLineAnswer(WireAnswer):
     not_at_stripe: WireDecimal | None
 
 
-class LateHostAnswer(WireAnswer):
-    """A host with services of the account on it, and when anything was last heard of it."""
-
-    host: str
-    seen_at: WireInstant
-    services: int
-
-
 class UsageAnswer(WireAnswer):
     """The current period so far; `total` is the sum of the lines, `isCharged` whether Stripe bills it.
 
@@ -147,9 +139,7 @@ def to_wire_usage(usage: CurrentUsage) -> UsageAnswer:
         complete=usage.is_complete,
         closed=usage.is_closed,
         gaps=[to_wire_gap(gap) for gap in usage.gaps],
-        late_hosts=[
-            LateHostAnswer(host=one.node, seen_at=one.seen_at, services=one.service_count) for one in usage.late_hosts
-        ],
+        late_hosts=[to_wire_late_host(host) for host in usage.late_hosts],
         currency=usage.currency,
         total=_amount(usage.usage_minor, usage.currency),
         is_charged=usage.is_charged,

@@ -10,7 +10,7 @@ from helvetia.kernel.clock import from_ns
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.money import Money
 from helvetia.metering.history.model import PieceReading, ServiceRun, UsagePiece
-from helvetia.metering.model import UsageGap
+from helvetia.metering.model import LateHost, UsageGap
 from helvetia.web.api.schemas.shown import ShownAnswer, to_wire_shown
 from helvetia.web.api.schemas.wire import WireAnswer, WireDecimal, WireInstant
 
@@ -62,6 +62,13 @@ class GapAnswer(WireAnswer):
     detail: str
 
 
+class LateHostAnswer(WireAnswer):
+    """A host, by the account's services on it (its name is the operator's), and when anything was last heard of it."""
+
+    services: list[str]
+    seen_at: WireInstant
+
+
 class RunAnswer(WireAnswer):
     """One start of one container; `finishedAt` null while it runs. `finishKnown` false: its end was not seen."""
 
@@ -77,13 +84,16 @@ class RunAnswer(WireAnswer):
 
 
 class ServiceUsageAnswer(WireAnswer):
-    """One service; `asOf` null while nothing of it lives. `complete`: no gap touches the range."""
+    """One service; `asOf` null while nothing of it lives. `complete`: no gap touches the range. `lateHosts`: those of
+    it that tell nothing now, so that `asOf` is long ago.
+    """
 
     service_id: str
     name: str
     as_of: WireInstant | None
     complete: bool
     gaps: list[GapAnswer]
+    late_hosts: list[LateHostAnswer]
     runs: list[RunAnswer]
     shown: ShownAnswer
     history: UsageHistoryAnswer
@@ -183,11 +193,16 @@ def to_wire_service_usage(usage: ServiceUsage, currency: str) -> ServiceUsageAns
         name=usage.name,
         as_of=usage.totals.as_of,
         complete=usage.totals.is_complete,
+        late_hosts=[to_wire_late_host(host) for host in usage.late_hosts],
         gaps=[to_wire_gap(gap) for gap in usage.totals.gaps],
         runs=[_run(run) for run in usage.runs],
         shown=to_wire_shown(usage.shown),
         history=to_wire_history(usage.history, {usage.service_id: usage.name}, currency),
     )
+
+
+def to_wire_late_host(host: LateHost) -> LateHostAnswer:
+    return LateHostAnswer(services=list(host.service_names), seen_at=host.seen_at)
 
 
 def to_wire_gap(gap: UsageGap) -> GapAnswer:

@@ -189,11 +189,11 @@ def _truth(found: OperatorOverview, voice: Voice) -> Group:
                 needs=metering.open_gap_count > 0,
             ),
             Figure(
-                label=voice.say("Nodes not heard of"),
-                amount=voice.number(Decimal(metering.silent_node_count), 0),
+                label=voice.say("Late hosts"),
+                amount=voice.number(Decimal(metering.late_host_count), 0),
                 note=read_note,
-                link=_link(ListName.GAPS),
-                needs=metering.silent_node_count > 0,
+                link=_link(ListName.HOSTS),
+                needs=metering.late_host_count > 0,
             ),
             Figure(
                 label=voice.say("Differences from Stripe"),

@@ -14,6 +14,7 @@ def list_title(name: ListName, voice: Voice) -> str:
         ListName.WEBHOOKS: voice.say("Webhook events not handled"),
         ListName.OUTBOX: voice.say("Usage reports not confirmed"),
         ListName.GAPS: voice.say("Gaps of the last day"),
+        ListName.HOSTS: voice.say("Hosts that usage is late for"),
         ListName.DIFFERENCES: voice.say("Differences from Stripe"),
     }[name]
 
@@ -72,6 +73,10 @@ def column_title(key: str, voice: Voice) -> str:
         "piece_start": voice.say("Usage from"),
         "value": voice.say("Quantity"),
         "last_error": voice.say("Last error"),
+        "host": voice.say("Host"),
+        "read_until_at": voice.say("Read until"),
+        "heard_at": voice.say("Last heard of"),
+        "accounts": voice.say("Accounts"),
         "hop": voice.say("Between"),
         "ours": voice.say("Ours"),
         "theirs": voice.say("Theirs"),
