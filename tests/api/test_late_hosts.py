@@ -38,7 +38,8 @@ async def running_on(world: WebWorld, user: User, now: datetime, hosts: dict[str
         for name, (host, ago) in hosts.items():
             await tx.execute(
                 "INSERT INTO container_runs (account_id, service_id, incarnation, container_id, node, started_ns,"
-                " seen_ns) SELECT account_id, service_id, %s, %s, %s, %s, %s FROM services WHERE account_id = %s AND name = %s",
+                " seen_ns) SELECT account_id, service_id, %s, %s, %s, %s, %s FROM services"
+                " WHERE account_id = %s AND name = %s",
                 (
                     *(uuid4().hex, uuid4().hex, host, to_ns(now - timedelta(hours=3)), to_ns(now - ago)),
                     *(user.account_id, name),

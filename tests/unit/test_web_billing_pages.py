@@ -11,7 +11,7 @@ from helvetia.enforcement.model import AccountFacts, EnforcementMode, Override, 
 from helvetia.enforcement.policy import GRACE, decide
 from helvetia.kernel.identity import new_account_id, new_id
 from helvetia.kernel.status import SubscriptionStatus
-from helvetia.web.dashboard.invoices.list_view import COLUMNS, to_file_row, to_list_view
+from helvetia.web.dashboard.invoices.list_view import COLUMNS, ListFacts, to_file_row, to_list_view
 from helvetia.web.dashboard.invoices.query import to_query
 from helvetia.web.dashboard.reasons import REASONS_SAID
 from helvetia.web.dashboard.suspension.banner import countdown, to_banner
@@ -143,9 +143,8 @@ def test_file_has_plain_figures_in_every_language() -> None:
 
 def test_list_says_what_is_open_whatever_its_filter() -> None:
     page = InvoicePage(invoices=(), next_cursor=None, as_of=NOW)
-    view = to_list_view(
-        page, [invoice()], [2026], to_query("2025", "paid", "org-1"), may_pay=False, is_later_page=False,
-        voice=Voice(now=NOW),
-    )  # fmt: skip
+    facts = ListFacts(page=page, owed=[invoice()], years=[2026], back={})
+    query = to_query("2025", "paid", "org-1")
+    view = to_list_view(facts, query, may_pay=False, is_later_page=False, voice=Voice(now=NOW))
     assert (view.sentence, view.pay_label) == ("$14.22 is open on one invoice.", None)
     assert view.csv_link == "/billing/invoices/export?year=2025&status=paid&organizationId=org-1"

@@ -34,7 +34,8 @@ async def mirror_invoices(database: Database, clock: Clock, gateway: StripeActio
     notes = await read_notes(database, gateway, account_id, record.stripe_customer_id, listed)
     async with database.transaction() as tx:
         saved = [await store.save_invoice(tx, account_id, invoice, fetch_seq=fetch_seq) for invoice in found]
-        saved += [await save_credit_note(tx, account_id, note, fetch_seq=fetch_seq) for note in notes]
+        if await store.is_newest_read(tx, account_id, fetch_seq):
+            saved += [await save_credit_note(tx, account_id, note, fetch_seq=fetch_seq) for note in notes]
         gone_count = await store_drafts.forget_drafts(tx, account_id, still_listed=listed, fetch_seq=fetch_seq)
         await store.mark_complete(tx, account_id, began_at)
     return sum(saved) + gone_count

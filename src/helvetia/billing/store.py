@@ -190,6 +190,15 @@ async def mark_complete(tx: Transaction, account_id: AccountId, began_at: dateti
     )
 
 
+async def is_newest_read(tx: Transaction, account_id: AccountId, fetch_seq: int) -> bool:
+    """Whether no newer read of the account's invoices was stored yet; from now on this one was."""
+    cursor = await tx.execute(
+        "UPDATE subscriptions SET invoices_fetch_seq = %s WHERE account_id = %s AND invoices_fetch_seq < %s",
+        (fetch_seq, account_id, fetch_seq),
+    )
+    return cursor.rowcount == 1
+
+
 async def invoices_complete_at(tx: Transaction, account_id: AccountId) -> datetime | None:
     """When the last complete read of the account's invoices began; None before the first, and for no customer."""
     cursor = await tx.execute("SELECT invoices_complete_at FROM subscriptions WHERE account_id = %s", (account_id,))

@@ -105,7 +105,7 @@ EVENT_TABLE: Mapping[str, Handling] = {
     "v1.billing.meter.no_meter_found": _METER_ERRORS,
 }
 MONEY_BACK = frozenset({"charge.refunded", "credit_note.created", "credit_note.updated", "credit_note.voided"})
-"""After these the payments are read again at once; without them the poll reads them some minutes later."""
+"""After these the payments are read again at once; without them the poll reads them within an hour or so."""
 _NOT_IN_TABLE = _ignored("no rule of ours depends on this type")
 OF_CONNECTED_ACCOUNT = _ignored("it is of a connected account; none is ours")
 

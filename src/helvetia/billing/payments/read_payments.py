@@ -28,7 +28,7 @@ from helvetia.subscriptions import store as subscriptions
 
 Reader = Callable[[str], Awaitable[Sequence[dict[str, Any]]]]
 # A refund is told by no event that must be subscribed: this late it is seen anyhow.
-READ_AGAIN_AFTER = timedelta(minutes=10)
+READ_AGAIN_AFTER = timedelta(hours=1)
 
 
 def _reader_of_payments(parts: BillingParts, account_id: AccountId) -> Reader:

@@ -5,8 +5,8 @@ The sums are 0 until the next read of the account's invoices. Code of before thi
 
 from alembic import op
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
@@ -38,8 +38,12 @@ CREATE TABLE IF NOT EXISTS credit_notes (
 CREATE INDEX IF NOT EXISTS credit_notes_of_invoice ON credit_notes (account_id, stripe_invoice_id);
 """
 
+# Which read of the account's invoices was stored last: an older one stores no notes.
+READS = "ALTER TABLE subscriptions ADD COLUMN IF NOT EXISTS invoices_fetch_seq bigint NOT NULL DEFAULT 0"
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute(INVOICES)
     op.execute(NOTES)
+    op.execute(READS)
