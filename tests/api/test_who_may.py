@@ -42,6 +42,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/api/v1/billing/payment-methods", READ_BILLING, None, 200),
     ("GET", INVOICE, READ_BILLING, None, 404),
     ("GET", f"{INVOICE}/pdf", READ_BILLING, None, 404),
+    ("GET", f"{INVOICE}/credit-notes/cn_missing/pdf", READ_BILLING, None, 404),
     ("POST", f"{INVOICE}/pay", MOVE_MONEY, None, 404),
     ("GET", "/api/v1/billing/open-invoices", READ_BILLING, None, 200),
     ("POST", "/api/v1/billing/open-invoices/pay", MOVE_MONEY, {"invoices": [], "amountDue": "0.00"}, 200),
@@ -80,6 +81,8 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/billing/invoices/export", READ_BILLING, None, 200),
     ("GET", f"{INVOICE_PAGE}", READ_BILLING, None, 404),
     ("GET", f"{INVOICE_PAGE}/pdf", READ_BILLING, None, 404),
+    ("GET", f"{INVOICE_PAGE}/credit-notes/cn_missing/pdf", READ_BILLING, None, 404),
+    ("GET", "/billing/invoices/next", READ_BILLING, None, 200),
     ("GET", "/billing/payments", READ_BILLING, None, 200),
     ("GET", "/billing/notifications", READ_BILLING, None, 200),
     ("GET", "/billing/suspension", READ_BILLING, None, 200),
@@ -157,7 +160,7 @@ async def test_every_route_declares_once_who_may_call_it(world: WebWorld) -> Non
 def _generic(path: str) -> str:
     path = path.partition("?")[0].replace(INVOICE, "/api/v1/billing/invoices/{invoice_id}")
     path = path.replace(f"plans/change/{MISSING}", "plans/change/{change_id}")
-    path = path.replace(INVOICE_PAGE, "/billing/invoices/{invoice_id}")
+    path = path.replace(INVOICE_PAGE, "/billing/invoices/{invoice_id}").replace("cn_missing", "{note_id}")
     path = path.replace(f"usage/explain/{MISSING}", "usage/explain/{record_id}")
     path = path.replace(f"usage/pieces/{MISSING}", "usage/pieces/{record_id}")
     path = path.replace(f"usage/services/{MISSING}", "usage/services/{service_id}")

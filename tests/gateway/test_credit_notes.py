@@ -143,7 +143,7 @@ async def test_refund_without_a_note_is_seen_by_the_poll_though_no_event_tells_i
     paid = (await house.billing.get_invoices(account_id)).invoices[0]
     charge = (await world.v1.charges.list_async({"customer": customer_id})).data[0]
     await world.v1.refunds.create_async({"charge": charge.id, "amount": 700, "reason": "duplicate"})
-    clock.advance(timedelta(minutes=11))
+    clock.advance(timedelta(minutes=61))
     await house.billing.mirror_all()
     found = await facts_of(house).given_back(account_id, [paid.stripe_invoice_id])
     assert found == {paid.stripe_invoice_id: GivenBack(refunded_minor=700)}

@@ -26,6 +26,7 @@ from helvetia.billing.errors import (
     PreviewOutdated,
 )
 from helvetia.billing.open_portal import PortalPage
+from helvetia.billing.payments.store import find_reading
 from helvetia.billing.service import BillingService
 from helvetia.catalogue.plans import SubscriptionPlan
 from helvetia.database.pool import Database
@@ -422,6 +423,27 @@ async def card_away(world: World) -> None:
     await refused(world.away.adopt_card(world.account_id), StripeUnavailable)
 
 
+async def payments_does(world: World) -> None:
+    await world.subscribe()
+    await world.billing.refresh_payments(world.account_id)
+    async with world.house.database.transaction() as tx:
+        reading = await find_reading(tx, world.account_id, "payments")
+    assert reading is not None
+    assert [(one["kind"], one["amount_minor"]) for one in reading.body] == [("payment", 900)]
+
+
+async def payments_refuses(world: World) -> None:
+    await world.billing.refresh_payments(world.account_id)  # Stripe does not know it: there is nothing to read
+    await refused(world.billing.refresh_payments(new_account_id()), SubscriptionNotFound)
+
+
+async def payments_away(world: World) -> None:
+    await world.subscribe()
+    before = await world.everything()
+    await refused(world.away.refresh_payments(world.account_id), StripeUnavailable)
+    assert await world.everything() == before
+
+
 async def mirror_refuses(world: World) -> None:
     assert await world.billing.mirror_invoices(world.account_id) == 0
     await refused(world.billing.mirror_invoices(new_account_id()), SubscriptionNotFound)
@@ -504,6 +526,7 @@ TABLE: dict[str, tuple[Case, Case, Case]] = {
     "report_usage": (report_does, report_refuses, report_away),
     "adopt_card": (card_does, card_refuses, card_away),
     "mirror_invoices": (invoices_does, mirror_refuses, mirror_away),
+    "refresh_payments": (payments_does, payments_refuses, payments_away),
     "offer_payment": (offer_does, offer_refuses, offer_away),
     "payment_offer": (offer_does, offer_refuses, offer_away),
     "mirror_all": (mirror_all_does, mirror_all_refuses, mirror_all_away),

@@ -364,11 +364,7 @@ class UsageGap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateHost:
-    """A host that something of the account runs or lies on, as far as we know, and of which nothing was heard since.
-
-    Known by the account's own services on it: its name is the operator's, may name another customer, and would tell
-    customers who shares a host with whom.
-    """
+    """A host of which nothing was heard since, by the account's own services on it: its name is the operator's alone."""
 
     service_names: Sequence[str]
     seen_at: datetime
