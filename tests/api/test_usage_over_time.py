@@ -144,7 +144,7 @@ BAD_QUESTIONS = [
     ({"from": "yesterday"}, "validation_failed"),
     ({"from": "2026-03-05T00:00:00"}, "validation_failed"),
 ]
-RANGED = ("history", "export", "comparison", "explain", "services/{service_id}")
+RANGED = ("history", "export", "comparison", "changes", "explain", "services/{service_id}")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ RANGED = ("history", "export", "comparison", "explain", "services/{service_id}")
         (path, query, code)
         for path in RANGED
         for query, code in BAD_QUESTIONS
-        if path != "explain" or not query.keys() & {"zone", "grain"}  # pieces have neither
+        if path not in {"changes", "explain"} or not query.keys() & {"zone", "grain", "metric"}  # they have none
     ],
 )
 async def test_bad_question_is_a_clear_problem(customer: Customer, path: str, query: dict[str, str], code: str) -> None:

@@ -30,6 +30,7 @@ GUARDED: tuple[tuple[str, str, Permission | None, Any, int], ...] = (
     ("GET", "/api/v1/billing/estimate", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/history", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/comparison", READ_BILLING, None, 200),
+    ("GET", "/api/v1/billing/usage/changes", READ_BILLING, None, 200),
     ("GET", f"/api/v1/billing/usage/services/{MISSING}", READ_BILLING, None, 404),
     ("GET", "/api/v1/billing/usage/forecast", READ_BILLING, None, 200),
     ("GET", "/api/v1/billing/usage/export", READ_BILLING, None, 200),

@@ -47,7 +47,8 @@ class ContainerService:
             made = await store.insert_service(tx, account_id, service_id, definition, self._clock.now())
             if made is None:
                 raise ServiceNameTaken
-            await self._audit(tx, made, actor, "service_created", **_told(made.definition, set(_FIELDS)))
+            told = _told(made.definition, set(_FIELDS))
+            await self._audit(tx, made, actor, "service_created", revision=made.revision, **told)
             return made
 
     async def list_services(
@@ -74,8 +75,12 @@ class ContainerService:
             await self._admission.admit(tx, account_id, definition, service.wish, former=service)
             is_deploy = replace(service.definition, replicas=definition.replicas) != definition
             await store.save_definition(tx, service, definition, is_deploy=is_deploy, at=self._clock.now())
-            await self._audit(tx, service, actor, "service_changed", **_told(definition, set(changes)))
-            return await self._find(tx, account_id, service_id)
+            changed = {name for name in changes if getattr(definition, name) != getattr(service.definition, name)}
+            made, former = await self._find(tx, account_id, service_id), _told(service.definition, changed)
+            former.pop("also", None)
+            told = {"revision": made.revision, "former": former, **_told(definition, changed)}
+            await self._audit(tx, made, actor, "service_changed", **told)
+            return made
 
     async def scale_service(
         self, account_id: AccountId, service_id: ServiceId, replicas: int, *, actor: str = HOUSE

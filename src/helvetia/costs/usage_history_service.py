@@ -8,6 +8,8 @@ from uuid import UUID
 
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.containers.store import service_names
+from helvetia.costs.changes.model import Changes
+from helvetia.costs.changes.read_changes import read_changes
 from helvetia.costs.compare import Comparison, compare, stretch_before
 from helvetia.costs.errors import TooManyRows, UsageRecordNotFound
 from helvetia.costs.explain import READINGS_MAX, Explanation, PieceCursor, PieceEvidence, page_of
@@ -118,6 +120,18 @@ class UsageHistoryService:
         """How fresh and complete the range is, with its gaps, and its base units of every metric."""
         async with self._database.transaction() as tx:
             return await store_usage.totals(tx, account_id, wanted.period, wanted.service_id)
+
+    async def changes(self, account_id: AccountId, period: Period, service_id: ServiceId | None = None) -> Changes:
+        """Deploys and other changes of services in a range, newest first, with what each did to the cost of a day.
+
+        Raises:
+            RangeInFuture, RangeTooLong, MeteredServiceNotFound
+        """
+        now = self._clock.now()
+        check_streamed_range(UsageFilter(period=period, grain=Grain.DAY), now=now)
+        async with self._database.transaction() as tx:
+            await _require_service(tx, account_id, service_id)
+            return await read_changes(tx, account_id, period, service_id, self._prices.unit_prices_minor(), now=now)
 
     async def late_hosts(
         self, account_id: AccountId, seen_before: datetime, service_id: ServiceId | None = None

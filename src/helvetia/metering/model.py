@@ -364,7 +364,7 @@ class UsageGap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateHost:
-    """A host of which nothing was heard since, by the account's own services on it: its name is the operator's alone."""
+    """A host of which nothing was heard since, by the account's own services on it; its name is the operator's."""
 
     service_names: Sequence[str]
     seen_at: datetime

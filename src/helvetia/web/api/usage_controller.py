@@ -21,6 +21,7 @@ from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain, UsageFilter
 from helvetia.subscriptions.service import SubscriptionService
+from helvetia.web.api.schemas.changes import ChangesAnswer, to_wire_changes
 from helvetia.web.api.schemas.comparison import ComparisonAnswer, to_wire_comparison
 from helvetia.web.api.schemas.forecast import ForecastAnswer, to_wire_forecast
 from helvetia.web.api.schemas.history_text import to_history_text
@@ -80,6 +81,7 @@ class UsageController:
 
         add("history", self.get_history, response_model=UsageHistoryAnswer)
         add("comparison", self.get_comparison)
+        add("changes", self.get_changes)
         add("services/{service_id}", self.get_service_usage)
         add("forecast", self.get_forecast)
         files: Any = {form.media_type.partition(";")[0]: {"schema": {"type": "string"}} for form in ExportFormat}
@@ -109,6 +111,12 @@ class UsageController:
         wanted = await self._filter(caller.account_id, within, view, service_id, by_service=True)
         comparison = await self._usage.compare(caller.account_id, wanted)
         return to_wire_comparison(wanted.period, comparison, await self._usage.names(caller.account_id), CURRENCY)
+
+    async def get_changes(self, caller: BillingReader, within: Range, service_id: ServiceQuery = None) -> ChangesAnswer:
+        """Deploys and other changes of services, newest first, each with what it did to the cost of a day."""
+        period = await self._period(caller.account_id, within)
+        found = await self._usage.changes(caller.account_id, period, _service(service_id))
+        return to_wire_changes(period, found, await self._usage.names(caller.account_id), CURRENCY)
 
     async def get_service_usage(
         self, caller: BillingReader, service_id: UUID, within: Range, view: View

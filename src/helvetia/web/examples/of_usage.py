@@ -78,6 +78,30 @@ _COMPARISON: JsonValue = {
         }
     ],
 }
+_CHANGES: JsonValue = {
+    "start": PERIOD_START,
+    "end": PERIOD_END,
+    "currency": "usd",
+    "changes": [
+        {
+            "at": "2026-03-12T09:30:00Z",
+            "serviceId": SERVICE_ID,
+            "name": "web",
+            "kind": "deployed",
+            "revision": 4,
+            "former": {"memory_mb": "256"},
+            "now": {"memory_mb": "512"},
+            "also": ["env"],
+            "daysBefore": 7,
+            "daysAfter": 5,
+            "dayBefore": "0.27000000",
+            "dayAfter": "0.30000000",
+            "difference": "0.03000000",
+            "reason": None,
+        }
+    ],
+    "more": False,
+}
 _SERVICE: JsonValue = {
     "serviceId": SERVICE_ID,
     "name": "web",
@@ -221,6 +245,7 @@ EXAMPLES: Examples = {
     ("GET", f"{_BASE}/comparison"): Example(
         answer=_COMPARISON, problems=(*READING, RangeReversed(), _TOO_LONG, TooManyRows(rows_max=50_000))
     ),
+    ("GET", f"{_BASE}/changes"): Example(answer=_CHANGES, problems=(*READING, RangeReversed(), _TOO_LONG)),
     ("GET", f"{_BASE}/forecast"): Example(answer=_FORECAST, problems=READING),
     ("GET", f"{_BASE}/export"): Example(answer=_CSV, media_type="text/csv", problems=(*READING, RangeReversed())),
     ("GET", f"{_BASE}/explain"): Example(answer=_EXPLANATION, problems=(*READING, InvalidUsageCursor(), _TOO_LONG)),

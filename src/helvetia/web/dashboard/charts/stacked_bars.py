@@ -20,13 +20,17 @@ _CENTI = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar: what stands under it, its parts from the bottom up, its row in the table, and where a click leads."""
+    """One bar: what stands under it, its parts from the bottom up, its row in the table, and where a click leads.
+
+    `mark`: what happened then, for a sign under the bar and a column of the table.
+    """
 
     label: str
     parts: Sequence[Decimal]
     cells: Sequence[str]
     is_expected: bool = False
     link: str | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,8 @@ class StackedBars:
     labels: Sequence[Mark]
     expected_from: Decimal | None
     expected_word: str
+    mark_word: str
+    marks: Sequence[Mark]
     height_px: int = PLOT_HEIGHT_PX
 
 
@@ -75,6 +81,7 @@ class ChartWords:
     legend: Sequence[str]
     head: Sequence[str]
     expected_word: str
+    mark_word: str = ""
 
 
 def draw_stacked_bars(bars: Sequence[Bar], said: ChartWords, tick_words: Sequence[tuple[Decimal, str]]) -> StackedBars:
@@ -99,6 +106,12 @@ def draw_stacked_bars(bars: Sequence[Bar], said: ChartWords, tick_words: Sequenc
         ],
         expected_from=None if first_expected is None else _rounded(first_expected * slot),
         expected_word=said.expected_word,
+        mark_word=said.mark_word,
+        marks=[
+            Mark(at=_rounded((place + Decimal("0.5")) * slot), text=bar.mark)
+            for place, bar in enumerate(bars)
+            if bar.mark is not None
+        ],
     )
 
 

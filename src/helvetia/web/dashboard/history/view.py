@@ -11,8 +11,8 @@ from helvetia.costs.forecasts.model import MICRO, AccountForecast, LimitForecast
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.rating.forecast import PPM, ForecastMethod
 from helvetia.web.dashboard.charts.stacked_bars import Bar, ChartWords, StackedBars, draw_stacked_bars
-from helvetia.web.dashboard.usage.charts import money_ticks, to_cents
-from helvetia.web.dashboard.usage.facts import NOTHING, Bucket, Sum, UsageFacts, buckets, cost_of
+from helvetia.web.dashboard.usage.charts import money_ticks
+from helvetia.web.dashboard.usage.facts import NOTHING, Bucket, Sum, UsageFacts, buckets, cost_of, to_cents
 from helvetia.web.dashboard.usage.query import export_href
 from helvetia.web.dashboard.usage.view import EXPLORER
 from helvetia.web.dashboard.usage.words import exact_cost, metric_title, metric_unit

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from helvetia.catalogue.plans import UNLIMITED
 from helvetia.catalogue.prices import CURRENCY
@@ -10,7 +10,8 @@ from helvetia.kernel.quantity import UsageMetric
 from helvetia.metering.history.model import Grain
 from helvetia.web.dashboard.charts.rising_line import LineAxes, Point, RisingLine, draw_rising_line
 from helvetia.web.dashboard.charts.stacked_bars import Bar, ChartWords, StackedBars, axis_values, draw_stacked_bars
-from helvetia.web.dashboard.usage.facts import NOTHING, Bucket, UsageFacts, amount_minor, by_metric
+from helvetia.web.dashboard.usage.changes.view import mark_words
+from helvetia.web.dashboard.usage.facts import NOTHING, Bucket, UsageFacts, amount_minor, by_metric, to_cents
 from helvetia.web.dashboard.usage.words import (
     bucket_words,
     exact_cost,
@@ -35,6 +36,7 @@ def cost_chart(facts: UsageFacts, found: Sequence[Bucket], path: str) -> Stacked
             parts=[bucket.sums.get(metric, NOTHING).cost_minor for metric in metrics],
             cells=[*_cells(bucket, metrics, voice)],
             link=_drill(bucket, facts, path),
+            mark=mark_words(bucket, facts),
         )
         for bucket in found
     ]
@@ -51,6 +53,7 @@ def cost_chart(facts: UsageFacts, found: Sequence[Bucket], path: str) -> Stacked
             voice.say("Cost"),
         ],
         expected_word="",
+        mark_word=voice.say("Changes"),
     )
     return draw_stacked_bars(bars, said, money_ticks(highest, voice))
 
@@ -107,11 +110,6 @@ def money_ticks(highest_minor: Decimal, voice: Voice) -> list[tuple[Decimal, str
 def _cells(bucket: Bucket, metrics: Sequence[UsageMetric], voice: Voice) -> list[str]:
     costs = [bucket.sums.get(metric, NOTHING).cost_minor for metric in metrics]
     return [exact_cost(cost, to_cents(cost), voice) for cost in (*costs, bucket.cost_minor)]
-
-
-def to_cents(cost_minor: Decimal) -> int:
-    """For reading only; sums are of exact costs, and a bill rounds once."""
-    return int(cost_minor.to_integral_value(rounding=ROUND_HALF_UP))
 
 
 def _drill(bucket: Bucket, facts: UsageFacts, path: str) -> str | None:

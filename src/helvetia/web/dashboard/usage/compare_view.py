@@ -7,8 +7,7 @@ from decimal import Decimal
 from helvetia.catalogue.prices import CURRENCY
 from helvetia.costs.compare import Comparison
 from helvetia.kernel.identity import ServiceId
-from helvetia.web.dashboard.usage.charts import to_cents
-from helvetia.web.dashboard.usage.facts import UsageFacts
+from helvetia.web.dashboard.usage.facts import UsageFacts, to_cents
 from helvetia.web.dashboard.usage.words import days_of, exact_cost
 from helvetia.web.dashboard.voice import Voice
 

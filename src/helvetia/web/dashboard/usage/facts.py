@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 from operator import attrgetter
 
 from helvetia.catalogue.plans import ResourceLimits
 from helvetia.catalogue.prices import CURRENCY
+from helvetia.costs.changes.model import NO_CHANGES, Changes
 from helvetia.costs.compare import Comparison
 from helvetia.costs.history import HistoryBlock, UsageHistory
 from helvetia.costs.model import LATE_AFTER
@@ -71,6 +72,7 @@ class UsageFacts:
     voice: Voice
     late_hosts: Sequence[LateHost] = ()
     comparison: Comparison | None = None
+    changes: Changes = NO_CHANGES
     mark: str = ""
     grain: Grain = field(init=False)
     utc: Voice = field(init=False)
@@ -103,6 +105,11 @@ class UsageFacts:
 
     def exact_money(self, amount_minor: Decimal) -> str:
         return self.voice.exact_money(amount_minor, CURRENCY)
+
+
+def to_cents(cost_minor: Decimal) -> int:
+    """For reading only; sums are of exact costs, and a bill rounds once."""
+    return int(cost_minor.to_integral_value(rounding=ROUND_HALF_UP))
 
 
 def is_late(totals: UsageTotals, until: datetime) -> bool:

@@ -57,6 +57,7 @@ class UsageReader:
             voice=voice,
             late_hosts=late_hosts,
             comparison=await self._comparison(account_id, wanted, history) if query.is_compared else None,
+            changes=await self._usage.changes(account_id, period, query.service_id),
             mark=mark,
         )
 

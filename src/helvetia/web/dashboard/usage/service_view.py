@@ -9,6 +9,7 @@ from helvetia.metering.history.model import ServiceRun
 from helvetia.web.dashboard.charts.lifelines import Life, Lifelines, draw_lifelines
 from helvetia.web.dashboard.charts.rising_line import RisingLine
 from helvetia.web.dashboard.charts.stacked_bars import StackedBars
+from helvetia.web.dashboard.usage.changes.view import ChangesView, to_changes_view
 from helvetia.web.dashboard.usage.charts import axis_days, cost_chart, rising_chart
 from helvetia.web.dashboard.usage.facts import UsageFacts, buckets
 from helvetia.web.dashboard.usage.filters import FilterView, to_filters
@@ -53,6 +54,7 @@ class ServiceView:
     totals: Sequence[TotalView]
     chart: StackedBars | None
     line: RisingLine | None
+    changes: ChangesView | None
     lives: Lifelines | None
     runs: Sequence[RunLine]
     gaps: Sequence[GapLine]
@@ -79,6 +81,7 @@ def to_service_view(facts: UsageFacts, runs: Sequence[ServiceRun]) -> ServiceVie
         totals=totals(facts),
         chart=None if is_empty else cost_chart(facts, found, path),
         line=None if is_empty else rising_chart(facts, found),
+        changes=to_changes_view(facts, SERVICES),
         lives=_lives(facts, runs) if runs else None,
         runs=[run_line(run, facts) for run in runs],
         gaps=[gap_line(gap, facts) for gap in facts.totals.gaps[:GAPS_SHOWN]],

@@ -11,7 +11,8 @@ from helvetia.metering.history.model import Grain
 from helvetia.metering.model import UsageGap
 from helvetia.web.dashboard.charts.rising_line import RisingLine
 from helvetia.web.dashboard.charts.stacked_bars import StackedBars
-from helvetia.web.dashboard.usage.charts import cost_chart, rising_chart, to_cents
+from helvetia.web.dashboard.usage.changes.view import ChangesView, to_changes_view
+from helvetia.web.dashboard.usage.charts import cost_chart, rising_chart
 from helvetia.web.dashboard.usage.compare_view import ChangeCells, CompareView, to_compare_view
 from helvetia.web.dashboard.usage.facts import (
     NOTHING,
@@ -22,6 +23,7 @@ from helvetia.web.dashboard.usage.facts import (
     by_metric,
     by_service,
     cost_of,
+    to_cents,
 )
 from helvetia.web.dashboard.usage.filters import FilterView, to_filters
 from helvetia.web.dashboard.usage.query import export_href, href
@@ -104,6 +106,7 @@ class ExplorerView:
     chart: StackedBars | None
     line: RisingLine | None
     services: ServiceTable | None
+    changes: ChangesView | None
     gaps: Sequence[GapLine]
     more_gaps: int
     rounding: str
@@ -130,6 +133,7 @@ def to_view(facts: UsageFacts) -> ExplorerView:
         chart=None if is_empty else cost_chart(facts, found, EXPLORER),
         line=None if is_empty else rising_chart(facts, found),
         services=None if is_empty else service_table(facts, compared),
+        changes=to_changes_view(facts, SERVICES),
         gaps=[gap_line(gap, facts) for gap in gaps[:GAPS_SHOWN]],
         more_gaps=max(0, len(gaps) - GAPS_SHOWN),
         rounding=rounding(facts),
