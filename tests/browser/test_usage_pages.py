@@ -8,11 +8,12 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from helvetia.accounts.model import User
+from helvetia.containers.model import ServiceChange
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import ServiceId
 from helvetia.kernel.period import floor_hour
 from support.browser_page import WATCH, barriers, sideways, watch
-from support.usage_pages import add_services, use_hours
+from support.usage_pages import add_services, change_services, use_hours
 from support.web_world import PASSWORD, WebWorld
 
 pytestmark = pytest.mark.browser
@@ -28,6 +29,14 @@ async def services(world: WebWorld, user: User, clock: ManualClock) -> dict[str,
     services = await add_services(world.database, user, clock.now() - timedelta(days=40))
     start = floor_hour(clock.now()).replace(hour=0) - timedelta(days=8)
     await use_hours(world.database, user, services, start, floor_hour(clock.now()) - timedelta(hours=1))
+    async with world.database.transaction() as tx:
+        await tx.execute("UPDATE subscriptions SET plan = 'ENTERPRISE' WHERE account_id = %s", (user.account_id,))
+    changes = [
+        ("web", start + timedelta(days=3, hours=9), ServiceChange(replicas=2)),
+        ("api", start + timedelta(days=5, hours=14), ServiceChange(image="demo:2", memory_mb=256, env={"KEY": "2"})),
+        ("worker", clock.now() - timedelta(hours=2), ServiceChange(image="demo:7")),
+    ]
+    await change_services(world.database, user, services, changes)
     return services
 
 
@@ -98,6 +107,19 @@ async def test_without_scripts_everything_is_told(
     await page.get_by_role("button", name="Show", exact=True).click()
     assert "metric=BANDWIDTH_GB" in page.url
     assert await page.locator(".rising .plot svg[role=img]").is_visible()
+    assert await page.locator(".chart svg.change").count() == 3
+    assert "web: scaled from 1 to 2" in await page.locator("details.numbers").first.text_content()
+    rows = await page.locator("section[aria-labelledby=changes] tbody tr").all_inner_texts()
+    assert [[cell.strip() for cell in row.split("\t")[1:3]] for row in rows] == [
+        ["worker", "revision 2 deployed\nimage demo → demo:7"],
+        ["api", "revision 2 deployed\nimage demo → demo:2, memory, MB 512 → 256, environment"],
+        ["web", "scaled from 1 to 2"],
+    ]
+    assert "no full day since" in rows[0]
+    assert (
+        "a day. Means of up to 7 full UTC days"
+        in await page.locator("section[aria-labelledby=changes] .finding").inner_text()
+    )
     await page.locator("table.usage-table a").first.click()
     assert f"/billing/usage/services/{services['web']}" in page.url
     await page.get_by_role("link", name=re.compile("Why this number")).click()

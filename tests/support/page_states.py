@@ -9,6 +9,7 @@ from typing import Any
 from helvetia.catalogue.plans import PLANS, SubscriptionPlan
 from helvetia.containers.model import HoldCause, ServiceDefinition
 from helvetia.containers.store import insert_service
+from helvetia.containers.store_holds import place_holds, services_as_kept
 from helvetia.database.pool import Database
 from helvetia.kernel.identity import AccountId, ServiceId, new_service_id
 from helvetia.kernel.period import Period
@@ -59,12 +60,8 @@ async def with_services(
 async def held(database: Database, account_id: AccountId, cause: HoldCause, at: datetime) -> None:
     """Every service that is wished is held, as a pass of the enforcement leaves it."""
     async with database.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO service_holds (account_id, service_id, cause, reason, placed_by, placed_at)"
-            " SELECT account_id, service_id, %s, '', 'enforcement', %s FROM services"
-            " WHERE account_id = %s AND wish = 'running'",
-            (cause.value, at, account_id),
-        )
+        wished = [one.service_id for one in await services_as_kept(tx, account_id) if one.is_wished]
+        await place_holds(tx, account_id, wished, cause, reason="", placed_by="enforcement", pass_id=None, at=at)
         await tx.execute(
             "UPDATE services SET status = 'held' WHERE account_id = %s AND wish = 'running'", (account_id,)
         )

@@ -1,12 +1,17 @@
 """Brings an account of the web world into a state of the usage pages: a month of use, one day, a gap, nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from helvetia.accounts.model import User
-from helvetia.containers.model import ServiceDefinition
+from helvetia.containers.model import ServiceChange, ServiceDefinition
+from helvetia.containers.service import ContainerService
 from helvetia.containers.store import insert_service
 from helvetia.database.pool import Database
+from helvetia.enforcement.admit_service import PlanAdmission
+from helvetia.enforcement.model import EnforcementConfig
+from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import ServiceId, new_service_id
 from helvetia.kernel.quantity import SOLD_UNITS, UsageMetric
 from support.usage_world import LedgerRow, write_rows
@@ -25,6 +30,19 @@ async def add_services(database: Database, user: User, at: datetime) -> dict[str
             definition = ServiceDefinition(name=name, image="demo", memory_mb=512, cpu_cores="0.25")  # type: ignore[arg-type]
             await insert_service(tx, user.account_id, service_id, definition, at)
     return ids
+
+
+async def change_services(
+    database: Database,
+    user: User,
+    services: dict[str, ServiceId],
+    changes: Sequence[tuple[str, datetime, ServiceChange]],
+) -> None:
+    """Deploys and scalings at their instants, oldest first, by the use case itself."""
+    for name, at, change in changes:
+        clock = ManualClock(at)
+        containers = ContainerService(database, clock, PlanAdmission(clock, EnforcementConfig()))
+        await containers.change_service(user.account_id, services[name], change, actor=f"user:{user.account_id}")
 
 
 async def use_hours(

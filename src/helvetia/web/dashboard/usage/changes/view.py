@@ -116,7 +116,7 @@ def _reason(found: ChangeCost, voice: Voice) -> str:
     if found.reason is None:
         if found.change.kind is ChangeKind.CREATED:
             return voice.many("{count} full day since", "{count} full days since", found.days_after)
-        return voice.say("{before} and {after} days", before=found.days_before, after=found.days_after)
+        return voice.say("{before} days before, {after} after", before=found.days_before, after=found.days_after)
     return {
         NoDifference.NO_FULL_DAY_AFTER: voice.say("no full day since"),
         NoDifference.NO_FULL_DAY_BEFORE: voice.say("no full day before it"),
@@ -129,7 +129,7 @@ def _finding(facts: UsageFacts) -> str:
     """The change that moved the cost of a day most; else that none did yet."""
     voice = facts.voice
     moved = [(abs(one.difference_minor), one) for one in facts.changes.found if one.difference_minor]
-    method = voice.say("Mean of up to {days} full UTC days after against as many before.", days=DAYS_MAX)
+    method = voice.say("Means of up to {days} full UTC days, before and after.", days=DAYS_MAX)
     if not moved:
         return voice.say("No change has moved the cost of a day yet.") + f" {method}"
     _, most = max(moved, key=lambda one: (one[0], one[1].change.at))
