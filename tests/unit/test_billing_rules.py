@@ -22,6 +22,7 @@ from helvetia.billing.plan_change.model import (
     PlanChangeRecord,
     direction_of,
     misfits,
+    misfits_then,
     offers,
 )
 from helvetia.catalogue.plans import PLANS, SubscriptionPlan
@@ -79,6 +80,12 @@ def test_what_just_fits_fits() -> None:
 )
 def test_each_limit_is_named_when_it_is_exceeded(changed: dict[str, object], limit: str) -> None:
     assert [one.limit for one in misfits(use(**changed), PLANS[STARTER].limits)] == [limit]
+
+
+def test_bandwidth_of_this_period_is_no_misfit_of_a_plan_that_begins_with_the_next() -> None:
+    found = misfits(use(bandwidth_bytes=10**15, storage_bytes=10**15), PLANS[STARTER].limits)
+    assert [one.limit for one in found] == ["bandwidth", "storage"]
+    assert [one.limit for one in misfits_then(found)] == ["storage"]
 
 
 def test_unlimited_plan_fits_everything() -> None:

@@ -15,6 +15,7 @@ from helvetia.kernel.quantity import BYTES_PER_GB
 PREVIEW_HOLDS_FOR = timedelta(minutes=10)
 # Stripe keeps idempotency keys for 24 h of real time; a little less.
 KEY_HOLDS_FOR = timedelta(hours=23)
+BANDWIDTH = "bandwidth"
 _ORDER = tuple(SubscriptionPlan)
 
 
@@ -142,13 +143,18 @@ class Misfit:
     unit: str
 
 
+def misfits_then(found: Sequence[Misfit]) -> Sequence[Misfit]:
+    """Those of a plan that begins with the next period: bandwidth counts anew there."""
+    return [one for one in found if one.limit != BANDWIDTH]
+
+
 def misfits(use: AccountUse, limits: ResourceLimits) -> tuple[Misfit, ...]:
     """What would not fit these limits; empty when everything does."""
     rows = (
         ("services", limits.services_max, Decimal(use.services), "services"),
         ("memory", limits.memory_mb_max, Decimal(use.memory_mb), "MB"),
         ("cpu", limits.cpu_cores_max, use.cpu_cores, "cores"),
-        ("bandwidth", limits.bandwidth_gb_max, use.bandwidth_gb, "GB"),
+        (BANDWIDTH, limits.bandwidth_gb_max, use.bandwidth_gb, "GB"),
         ("storage", limits.storage_gb_max, use.storage_gb, "GB"),
     )
     return tuple(

@@ -7,7 +7,7 @@ from typing import Any
 
 from helvetia.audit.service import AuditService
 from helvetia.billing.payments.service import PaymentService
-from helvetia.billing.plan_change.model import ChangeState, Misfit, PlanChangeRecord
+from helvetia.billing.plan_change.model import ChangeState, Misfit, PlanChangeRecord, misfits_then
 from helvetia.billing.service import BillingService
 from helvetia.containers.model import Service
 from helvetia.containers.service import ContainerService
@@ -124,8 +124,8 @@ async def _read_services(parts: OverviewParts, account_id: AccountId) -> list[Se
 async def _read_misfits(
     parts: OverviewParts, account_id: AccountId, pending: PlanChangeRecord | None
 ) -> Sequence[Misfit]:
-    """What of the account does not fit the smaller plan that is planned."""
+    """What of the account does not fit the smaller plan that is planned for the next period."""
     if pending is None or pending.state is not ChangeState.SCHEDULED:
         return ()
     offers = await read_block("misfits", parts.billing.list_plans(account_id)) or ()
-    return next((offer.will_not_fit for offer in offers if offer.plan is pending.plan), ())
+    return misfits_then(next((offer.will_not_fit for offer in offers if offer.plan is pending.plan), ()))
