@@ -9,6 +9,7 @@ import pytest
 from helvetia.containers.model import HoldCause
 from helvetia.containers.store_holds import lift_holds, place_holds
 from helvetia.database.pool import Database
+from helvetia.kernel.clock import SystemClock, to_ns
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
 from support.metered_house import MeteredHouse, ns
@@ -99,6 +100,27 @@ async def test_m19_a_hold_placed_twice_or_for_another_cause_takes_nothing_more(h
     await house.lift()
     await house.live_until(11)
     assert await house.used(COMPUTE) == ns(timedelta(minutes=20 + 10))
+    await house.check()
+
+
+async def test_m19_a_hold_lifted_by_code_that_knows_no_stretches_ends_by_the_databases_clock(house: HeldHouse) -> None:
+    await house.hold()
+    async with house.database.transaction() as tx:
+        await tx.execute("DELETE FROM service_holds")
+        row = await (await tx.execute("SELECT ends_ns, starts_ns FROM payment_hold_stretches")).fetchone()
+    assert row is not None
+    assert to_ns(SystemClock().wall()) >= row[0] > row[1] == to_ns(house.clock.now())
+    await house.check()
+
+
+async def test_m19_a_hold_placed_again_at_the_instant_it_was_lifted_goes_on(house: HeldHouse) -> None:
+    await house.start()
+    await house.live_until(10, 10)
+    await house.hold()
+    await house.lift()
+    await house.hold()
+    await house.live_until(10, 30)
+    assert await house.used(COMPUTE) == ns(timedelta(minutes=10))
     await house.check()
 
 

@@ -51,9 +51,6 @@ WITH placed AS (
 ), touched AS (
     UPDATE services SET updated_at = %(at)s
     WHERE account_id = %(account_id)s AND service_id IN (SELECT service_id FROM placed)
-), begun AS (
-    INSERT INTO payment_hold_stretches (account_id, service_id, starts_ns)
-    SELECT %(account_id)s, service_id, %(at_ns)s FROM placed WHERE %(cause)s = 'payment' ON CONFLICT DO NOTHING
 )
 SELECT service_id FROM placed
 """
@@ -105,7 +102,7 @@ async def place_holds(
     pass_id: UUID | None,
     at: datetime,
 ) -> Sequence[ServiceId]:
-    """Hold them for a cause; says which were not held for it before. Each stretch held for payment is kept."""
+    """Hold them for a cause; says which were not held for it before. A trigger keeps when those for payment began."""
     values = {
         "account_id": account_id,
         "services": list(services),
@@ -114,7 +111,6 @@ async def place_holds(
         "placed_by": placed_by,
         "pass_id": pass_id,
         "at": at,
-        "at_ns": to_ns(at),
     }
     cursor = await tx.execute(_PLACE, values)
     return [ServiceId(row[0]) for row in await cursor.fetchall()]
