@@ -110,7 +110,7 @@ async def test_explanation_leads_from_the_amount_to_the_record(customer: Custome
     assert sum(int(piece["baseQuantity"]) for piece in body["pieces"]) == int(body["baseQuantity"])
     evidence = await customer.get(f"explain/{body['pieces'][0]['recordId']}")
     assert evidence["piece"]["reason"] == "test"
-    assert (evidence["readings"], evidence["readingsKept"]) == ([], True)
+    assert (evidence["readings"], evidence["readingsKept"], evidence["readingsLeftOut"]) == ([], True, 0)
 
 
 async def test_csv_is_a_named_attachment_with_plain_numbers(customer: Customer) -> None:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from helvetia.costs import usage_history_service
 from helvetia.costs.errors import RangeInFuture, RangeTooLong, TooManyRows, UsageRecordNotFound
 from helvetia.costs.explain import PieceCursor
 from helvetia.costs.export import ExportFormat
@@ -22,7 +23,7 @@ from helvetia.database.partitions import keep_partitions
 from helvetia.database.pool import Database
 from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import AccountId, ServiceId, new_id
-from helvetia.kernel.period import Period
+from helvetia.kernel.period import Period, floor_hour
 from helvetia.kernel.quantity import UsageMetric, to_sold_quantity
 from helvetia.metering.errors import MeteredServiceNotFound
 from helvetia.metering.history.local_days import first_instant
@@ -32,6 +33,7 @@ from helvetia.metering.retention.store import LEDGER
 from helvetia.metering.store import totals
 from helvetia.stripe_gateway.price_book_holder import PriceBookHolder
 from support import trials
+from support.metered_house import MeteredHouse
 from support.usage_world import LedgerRow, open_account, random_rows, write_rows
 
 SEED = 20260310
@@ -159,6 +161,23 @@ async def test_evidence_of_another_account_answers_as_missing(past: Past) -> Non
         await past.usage.evidence(past.other_id, piece.id)
     with pytest.raises(MeteredServiceNotFound):
         await past.usage.explain(past.other_id, UsageMetric.COMPUTE_HOURS, period, service_id=past.services[0])
+
+
+async def test_readings_that_an_answer_leaves_out_are_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = MeteredHouse(database, floor_hour(NOW))
+    await house.move_in()
+    await house.start()
+    await house.live(timedelta(minutes=30))
+    usage = UsageHistoryService(database, house.clock, PriceBookHolder())
+    period = Period(starts_at=floor_hour(NOW), ends_at=floor_hour(NOW) + timedelta(hours=1))
+    [piece] = (await usage.explain(house.account_id, UsageMetric.MEMORY_GB_HOURS, period)).pieces
+    whole = await usage.evidence(house.account_id, piece.id)
+    assert (len(whole.readings), whole.readings_left_out_count) == (piece.reading_count, 0)
+    monkeypatch.setattr(usage_history_service, "READINGS_MAX", 4)
+    cut = await usage.evidence(house.account_id, piece.id)
+    assert (len(cut.readings), cut.readings_left_out_count) == (4, piece.reading_count - 4)
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,13 @@ def page_of(found: Sequence[UsagePiece], limit: int) -> tuple[Sequence[UsagePiec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceEvidence:
-    """One piece with its readings; `are_readings_kept` is False where they were dropped after their time."""
+    """One piece with its readings, at most READINGS_MAX; `are_readings_kept` is False where they were dropped."""
 
     piece: UsagePiece
     readings: Sequence[PieceReading]
     are_readings_kept: bool
+
+    @property
+    def readings_left_out_count(self) -> int:
+        """How many more it was made of than are told here."""
+        return max(0, self.piece.reading_count - len(self.readings)) if self.are_readings_kept else 0

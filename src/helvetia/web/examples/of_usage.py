@@ -227,6 +227,7 @@ _EVIDENCE: JsonValue = {
         }
     ],
     "readingsKept": True,
+    "readingsLeftOut": 0,
 }
 _CSV = (
     "starts_at,ends_at,service_id,service_name,metric,quantity,unit,unit_price,cost,currency,base_quantity,base_unit\r\n"

@@ -160,11 +160,15 @@ class ReadingAnswer(WireAnswer):
 
 
 class EvidenceAnswer(WireAnswer):
-    """A piece and its readings; `readingsKept` false: they were dropped 35 days after the end of their period."""
+    """A piece and its readings; `readingsKept` false: they were dropped 35 days after the end of their period.
+
+    `readingsLeftOut`: how many more the piece was made of; an answer tells the first 1,000.
+    """
 
     piece: PieceAnswer
     readings: list[ReadingAnswer]
     readings_kept: bool
+    readings_left_out: int
 
 
 def to_wire_history(history: UsageHistory, names: Mapping[ServiceId, str], currency: str) -> UsageHistoryAnswer:
@@ -242,6 +246,7 @@ def to_wire_evidence(found: PieceEvidence) -> EvidenceAnswer:
         piece=_piece(found.piece),
         readings=[_reading(reading) for reading in found.readings],
         readings_kept=found.are_readings_kept,
+        readings_left_out=found.readings_left_out_count,
     )
 
 

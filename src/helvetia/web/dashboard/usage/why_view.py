@@ -67,6 +67,7 @@ class PieceView:
     head: Sequence[str]
     readings: Sequence[Sequence[str]]
     no_readings: str | None
+    left_out: str | None
     back_href: str
 
 
@@ -195,6 +196,7 @@ def to_piece_view(found: PieceEvidence, service_name: str, query: str, voice: Vo
         ],
         readings=[_reading(reading, voice) for reading in found.readings],
         no_readings=_no_readings(found, voice),
+        left_out=_left_out(found, voice),
         back_href=f"{SERVICES}/{piece.service_id}{query}",
     )
 
@@ -217,6 +219,13 @@ def _no_readings(found: PieceEvidence, voice: Voice) -> str | None:
     if not found.are_readings_kept:
         return voice.say("Its readings were dropped 35 days after the end of their period; the piece itself stays.")
     return voice.say("It was told from outside or by the engine's own start and end; no reading was needed.")
+
+
+def _left_out(found: PieceEvidence, voice: Voice) -> str | None:
+    count = found.readings_left_out_count
+    if not count:
+        return None
+    return voice.many("{count} more reading is not shown.", "{count} more readings are not shown.", count)
 
 
 def _reading(reading: PieceReading, voice: Voice) -> list[str]:
