@@ -113,6 +113,7 @@ async def use_up(world: EnforcementWorld, account_id: AccountId) -> int:
 
 
 async def forget_services(world: EnforcementWorld) -> None:
+    await world.execute("DELETE FROM payment_hold_stretches")
     await world.execute("DELETE FROM service_revisions")
     await world.execute("DELETE FROM services")
 

@@ -33,7 +33,7 @@ def main() -> None:
         print(f"{name} …", flush=True)
         figures[name] = {"what": (module.__doc__ or "").splitlines()[0], "figures": asyncio.run(module.run())}
         print(json.dumps(figures[name]["figures"], indent=2, default=str), flush=True)
-    _write(figures)
+        _write(figures)  # after each: one that fails takes nothing with it
 
 
 def _write(figures: dict[str, dict[str, object]]) -> None:
