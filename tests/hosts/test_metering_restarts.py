@@ -67,12 +67,18 @@ async def is_given_up(metered: MeteredEngine, container_id: str) -> bool:
     return is_over and record.restart_count == RESTARTS
 
 
+async def has_ended(told: Told, count: int) -> bool:
+    return len(told.ends_ns) >= count
+
+
 async def test_restart_policy_from_outside_makes_runs_of_which_each_is_counted(metered: MeteredEngine) -> None:
     stop = asyncio.Event()
     watching = asyncio.create_task(metered.metering.watch_events(stop))
     async with listening(metered) as told:
         record = await metered.run(SHORT)
         await restart_always(metered, record.container_id)
+        # An engine counts a restart just before it: only with the last end told is it over.
+        await eventually(lambda: has_ended(told, RESTARTS + 1))
         await eventually(lambda: is_given_up(metered, record.container_id))
         await asyncio.sleep(0.3)
     stop.set()
