@@ -1,10 +1,12 @@
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from helvetia.containers.model import ContainerCounters, ContainerRecord, ContainerState
+from helvetia.kernel.clock import ManualClock
 from helvetia.kernel.identity import new_account_id, new_service_id
 from helvetia.metering.readers.counter_files import (
     DamagedFile,
@@ -14,7 +16,7 @@ from helvetia.metering.readers.counter_files import (
     parse_number,
 )
 from helvetia.metering.readers.egress import EgressCount, with_external
-from helvetia.metering.readers.nft_egress import parse_count
+from helvetia.metering.readers.nft_egress import NftEgress, parse_count
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 CONTAINER = "668f331d356ce17ec004ac99af0b9925e5df4ed1362aca267006499bf815d4d7"
@@ -175,6 +177,33 @@ def test_m14_external_bytes_are_told_only_where_every_byte_was_counted(
     )
     count = EgressCount(since_ns=100, bytes_by_mac={str(mac): counter})
     assert with_external(counters, record, count).external_bytes == external
+
+
+class SlowOnce(NftEgress):
+    """Does not answer one question in time, and takes down all commands."""
+
+    def __init__(self, answers: list[str | None]) -> None:
+        super().__init__(ManualClock(datetime(2026, 3, 10, tzinfo=UTC)))
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def _run(self, *arguments: str, given: str = "") -> str | None:
+        self.asked.append(arguments[0])
+        return self.answers.pop(0)
+
+
+async def test_a_firewall_that_was_only_slow_to_answer_keeps_its_counters() -> None:
+    slow = SlowOnce([None, nft_table(counters={MAC: 77})])
+    assert await slow.read() == EgressCount(since_ns=100, bytes_by_mac={MAC: 77})
+    assert "-f" not in slow.asked
+
+
+async def test_counters_that_are_gone_are_made_again_and_the_look_says_after_when() -> None:
+    lost = SlowOnce([nft_table(counters={MAC: 77}), None, None, "", nft_table(counters={MAC: 77})])
+    first, read_ns = await lost.read(), lost._last_ns
+    assert first is not None
+    assert await lost.read() == replace(first, lost_after_ns=read_ns)
+    assert lost.asked.count("-f") == 1
 
 
 @pytest.mark.parametrize(("started_ns", "is_told"), [(99, False), (100, False), (250, False), (251, True)])

@@ -237,14 +237,14 @@ class UsageTrackingService:
     ) -> Sequence[RolledUsage]:
         """What each service used in each UTC day of [first, last), from the roll-up; days without any are left out."""
         async with self._database.transaction() as tx:
-            return await store_usage.usage_by_day(tx, account_id, first, last, service_id)
+            return await store_usage.usage_by_day(tx, account_id, first, last, _only(service_id))
 
     async def get_usage_by_month(
         self, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
     ) -> Sequence[RolledUsage]:
         """The same by UTC month, each under its first day."""
         async with self._database.transaction() as tx:
-            return await store_usage.usage_by_month(tx, account_id, first, last, service_id)
+            return await store_usage.usage_by_month(tx, account_id, first, last, _only(service_id))
 
     def calculate_cost(
         self,
@@ -308,6 +308,10 @@ async def append_record(tx: Transaction, record: UsageRecord, period: Period) ->
             raise InvalidUsage("no more can be taken away than was used", used=used.quantities[record.metric])
     await store_usage.insert_record(tx, record)
     return record
+
+
+def _only(service_id: ServiceId | None) -> Sequence[ServiceId] | None:
+    return None if service_id is None else [service_id]
 
 
 def _content(record: UsageRecord) -> tuple[object, ...]:

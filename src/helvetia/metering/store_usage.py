@@ -73,7 +73,7 @@ CROSS JOIN LATERAL (
 _ROLLED = """
 SELECT {unit}, service_id, metric, quantity FROM usage_{unit}s
 WHERE account_id = %(account_id)s AND {unit} >= %(first)s AND {unit} < %(last)s
-  AND (%(service_id)s::uuid IS NULL OR service_id = %(service_id)s)
+  AND (%(services)s::uuid[] IS NULL OR service_id = ANY(%(services)s))
 ORDER BY {unit}, service_id, metric
 """
 
@@ -222,21 +222,23 @@ async def late_hosts(
 
 
 async def usage_by_day(
-    tx: Transaction, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
+    tx: Transaction, account_id: AccountId, first: date, last: date, services: Sequence[ServiceId] | None = None
 ) -> Sequence[RolledUsage]:
-    """Usage of each service in each UTC day of [first, last) that has any, in order."""
-    return await _rolled(tx, "day", (account_id, first, last, service_id))
+    """Usage of each service (of these, or of all) in each UTC day of [first, last) that has any, in order."""
+    return await _rolled(tx, "day", (account_id, first, last, services))
 
 
 async def usage_by_month(
-    tx: Transaction, account_id: AccountId, first: date, last: date, service_id: ServiceId | None = None
+    tx: Transaction, account_id: AccountId, first: date, last: date, services: Sequence[ServiceId] | None = None
 ) -> Sequence[RolledUsage]:
     """The same for each UTC month whose first day lies in [first, last)."""
-    return await _rolled(tx, "month", (account_id, first, last, service_id))
+    return await _rolled(tx, "month", (account_id, first, last, services))
 
 
-async def _rolled(tx: Transaction, unit: str, key: tuple[AccountId, date, date, ServiceId | None]) -> list[RolledUsage]:
-    values = dict(zip(("account_id", "first", "last", "service_id"), key, strict=True))
+async def _rolled(
+    tx: Transaction, unit: str, key: tuple[AccountId, date, date, Sequence[ServiceId] | None]
+) -> list[RolledUsage]:
+    values = dict(zip(("account_id", "first", "last", "services"), key, strict=True))
     rows = await (await tx.execute(_ROLLED.format(unit=unit), values)).fetchall()
     return [
         RolledUsage(starts_on=starts_on, service_id=ServiceId(of_service), metric=metric, quantity=int(quantity))

@@ -31,6 +31,11 @@ class CreditNote:
     voided_at: datetime | None
     pdf_url: str | None = None
 
+    @property
+    def to_balance_minor(self) -> int:
+        """What was put on the customer's balance, for the next invoice."""
+        return self.after_payment_minor - self.refunded_minor - self.outside_minor
+
 
 class StripeCreditNotes(Protocol):
     """The part of the gateway that reads credit notes."""

@@ -201,10 +201,9 @@ def _refunded(refund: Refund, charge: Charge | None, invoice: Invoice | None) ->
 
 def _credited(note: CreditNote, invoice_number: str | None) -> list[PaymentEntry]:
     """What a note did, a part an entry; what it refunded stands among the refunds."""
-    to_balance_minor = note.after_payment_minor - note.refunded_minor - note.outside_minor
     parts = {
         PaymentKind.TAKEN_OFF: note.before_payment_minor,
-        PaymentKind.TO_BALANCE: to_balance_minor,
+        PaymentKind.TO_BALANCE: note.to_balance_minor,
         PaymentKind.OUTSIDE: note.outside_minor,
     }
     return [

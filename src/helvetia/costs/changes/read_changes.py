@@ -11,6 +11,7 @@ from helvetia.database.pool import Transaction
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.period import Period
 from helvetia.kernel.quantity import UsageMetric
+from helvetia.metering.store_usage import usage_by_day
 
 CHANGES_MAX = 200
 READ_MAX = 1_000
@@ -37,7 +38,7 @@ async def read_changes(
     first, last = day_of(told[-1].at - _AROUND), day_of(told[0].at + _AROUND)
     days = Period(starts_at=datetime.combine(first, time(), UTC), ends_at=datetime.combine(last, time(), UTC))
     evidence = Evidence(
-        usage=await store.usage_of(tx, account_id, services, first, last),
+        usage=await usage_by_day(tx, account_id, first, last, services),
         gap_days=await store.gap_days(tx, account_id, services, days),
         unit_prices_minor=prices,
         today=day_of(now),

@@ -1,4 +1,4 @@
-"""All SQL of changes: the audit record of services, their usage by day, and the days of which something is missing."""
+"""All SQL of changes: the audit record of services, and the days of which something of theirs is missing."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, timedelta
@@ -12,8 +12,6 @@ from helvetia.database.pool import Transaction
 from helvetia.kernel.clock import from_ns, to_ns
 from helvetia.kernel.identity import AccountId, ServiceId
 from helvetia.kernel.period import Period
-from helvetia.kernel.quantity import UsageMetric
-from helvetia.metering.model import RolledUsage
 
 _FIELDS = ("image", "replicas", "memory_mb", "cpu_cores")
 _KINDS: Mapping[str, ChangeKind] = {
@@ -40,10 +38,6 @@ WHERE e.account_id = %(account_id)s AND e.recorded_at >= %(starts_at)s AND e.rec
   AND e.action = ANY(%(actions)s) AND (%(service_id)s::text IS NULL OR told.service_id = %(service_id)s::text)
 ORDER BY e.recorded_at DESC, told.service_id LIMIT %(limit)s
 """
-_USAGE = """
-SELECT day, service_id, metric, quantity FROM usage_days
-WHERE account_id = %(account_id)s AND day >= %(first)s AND day < %(last)s AND service_id = ANY(%(services)s::uuid[])
-"""
 _GAPS = """
 SELECT service_id, starts_ns, ends_ns FROM metering_findings
 WHERE account_id = %(account_id)s AND kind = 'gap' AND service_id = ANY(%(services)s::uuid[])
@@ -68,18 +62,6 @@ async def changes(
     async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_CHANGES, values)
         return [_to_change(row) for row in await cursor.fetchall()]
-
-
-async def usage_of(
-    tx: Transaction, account_id: AccountId, services: Sequence[ServiceId], first: date, last: date
-) -> list[RolledUsage]:
-    """Usage by UTC day of these services in [first, last)."""
-    values = {"account_id": account_id, "services": list(services), "first": first, "last": last}
-    rows = await (await tx.execute(_USAGE, values)).fetchall()
-    return [
-        RolledUsage(starts_on=day, service_id=ServiceId(service_id), metric=UsageMetric(metric), quantity=int(quantity))
-        for day, service_id, metric, quantity in rows
-    ]
 
 
 async def gap_days(
